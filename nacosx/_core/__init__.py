@@ -1,0 +1,11 @@
+"""The compiled core: bytes and integers, no asyncio policy, no domain word except "entry".
+
+wheel     hashed-wheel timer
+entry     the codec of a log entry (CRC32C)
+wal       segmented append log, group fdatasync in a thread without the GIL
+http1     server side of HTTP/1.1: bytes → Request, Response → bytes
+http2     server side of HTTP/2 for gRPC, on libnghttp2
+payload   the Nacos gRPC envelope (protobuf) ⇄ (type, client ip, headers, body)
+
+Each module has a `.pyi` (checked by stubtest), a slow twin in `tests/models` and a property test that compares them.
+"""
