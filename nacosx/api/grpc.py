@@ -1,0 +1,36 @@
+"""The seam between `wire.grpc` and the gRPC handlers of the desk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+
+
+class Connection(Protocol):
+    """One HTTP/2 transport, as the handlers see it (contract/grpc.md §2)."""
+
+    connection_id: str  # <epochMillis>_<remoteIp>_<remotePort>
+    client_ip: str  # declared in the ConnectionSetupRequest's metadata; beta rules and subscriber lists use it
+    remote_ip: str
+    remote_port: int
+    client_version: str
+    labels: dict[str, str]
+    app_name: str
+
+
+class Rpc(NamedTuple):
+    """One unary request type.
+
+    `handler(connection, request, headers)` returns the JSON body of `reply_type`, or a coroutine of it. A `NacosError` it
+    raises becomes an ErrorResponse with resultCode = errorCode = its code.
+    """
+
+    request: type[msgspec.Struct]
+    reply_type: str
+    handler: Callable[[Connection, Any, dict[str, str]], bytes | Coroutine[Any, Any, bytes]]
+
+
+# request type name ("InstanceRequest") → Rpc
+Rpcs = dict[str, Rpc]

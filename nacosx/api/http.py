@@ -1,0 +1,24 @@
+"""The seam between `wire.http` and the HTTP handlers of the desk.
+
+A handler takes the request and returns a `Response`, or a coroutine of one when it has to wait (durable writes, long polls).
+Most answers need no waiting, so they cost no task. A refusal is a `NacosError`; the route says how its generation words it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any, NamedTuple
+
+from nacosx._core.http1 import Request, Response
+from nacosx.errors import NacosError
+
+Handler = Callable[[Request], Response | Coroutine[Any, Any, Response]]
+
+
+class Route(NamedTuple):
+    handler: Handler
+    refuse: Callable[[NacosError], Response]
+
+
+# path below the context path ("/v1/ns/instance") → method ("GET", or "*" for any) → route
+Routes = dict[str, dict[str, Route]]

@@ -1,0 +1,195 @@
+"""What may be done to the registry. Imperatives; every value that is not a function of the state is stamped in beforehand.
+
+Two families: `EphemeralCommand`s change only memory (AP; later they travel by Distro); `DurableCommand`s go through the log
+(CP) and are acknowledged when they are on disk. Durable commands are tagged structs: `msgspec.msgpack` carries them.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from nacosx.naming.model import Instance, ServiceKey, Subscriber
+
+# --- ephemeral -------------------------------------------------------------------------------------------------------
+
+
+class ConnectClient(msgspec.Struct, frozen=True):
+    """A gRPC connection was set up, or an ip:port client was heard of for the first time."""
+
+    client_id: str
+    now_ms: int  # wall clock
+
+
+class DisconnectClient(msgspec.Struct, frozen=True):
+    """The client is gone: its publications and subscriptions go with it. Unknown clients are ignored."""
+
+    client_id: str
+    now_ms: int
+
+
+class RegisterInstance(msgspec.Struct, frozen=True):
+    """A client publishes one instance; the newest publication of a client for a service wins."""
+
+    client_id: str
+    service: ServiceKey
+    instance: Instance
+    now_ms: int
+
+
+class RegisterBatch(msgspec.Struct, frozen=True):
+    """A client publishes a batch, which replaces everything it published for the service."""
+
+    client_id: str
+    service: ServiceKey
+    instances: tuple[Instance, ...]
+    now_ms: int
+
+
+class DeregisterInstance(msgspec.Struct, frozen=True):
+    """A client withdraws whatever it published for the service. Unknown is not an error."""
+
+    client_id: str
+    service: ServiceKey
+    now_ms: int
+
+
+class SetHealth(msgspec.Struct, frozen=True):
+    """The instances a client publishes for a service became healthy or unhealthy (beats of ip:port clients)."""
+
+    client_id: str
+    service: ServiceKey
+    healthy: bool
+    now_ms: int
+
+
+class Subscribe(msgspec.Struct, frozen=True):
+    client_id: str
+    service: ServiceKey
+    subscriber: Subscriber
+    now_ms: int
+
+
+class Unsubscribe(msgspec.Struct, frozen=True):
+    client_id: str
+    service: ServiceKey
+    now_ms: int
+
+
+class RemoveIdleServices(msgspec.Struct, frozen=True):
+    """The empty-service cleaner: drops services without publishers that nobody touched since `idle_since_ms`, and
+    instance overlays whose instance disappeared before `overlay_since_ms`."""
+
+    idle_since_ms: int
+    overlay_since_ms: int
+
+
+EphemeralCommand = (
+    ConnectClient
+    | DisconnectClient
+    | RegisterInstance
+    | RegisterBatch
+    | DeregisterInstance
+    | SetHealth
+    | Subscribe
+    | Unsubscribe
+    | RemoveIdleServices
+)
+
+# --- durable ---------------------------------------------------------------------------------------------------------
+
+
+class RegisterPersistent(msgspec.Struct, frozen=True, tag=True):
+    """Publishes a persistent instance under the client `ip:port#false`."""
+
+    service: ServiceKey
+    instance: Instance
+    now_ms: int
+
+
+class DeregisterPersistent(msgspec.Struct, frozen=True, tag=True):
+    service: ServiceKey
+    ip: str
+    port: int
+    now_ms: int
+
+
+class SetPersistentHealth(msgspec.Struct, frozen=True, tag=True):
+    """The health of a persistent instance changed, by a check or by hand."""
+
+    service: ServiceKey
+    ip: str
+    port: int
+    cluster: str
+    healthy: bool
+    now_ms: int
+
+
+class CreateService(msgspec.Struct, frozen=True, tag=True):
+    """Creates an empty service; refused when it exists."""
+
+    service: ServiceKey
+    ephemeral: bool
+    protect_threshold: float
+    metadata: dict[str, str]
+    selector: dict[str, str]  # {"type": "none"} or {"type": "label", "expression": ...}
+    now_ms: int
+
+
+class UpdateService(msgspec.Struct, frozen=True, tag=True):
+    """Replaces threshold, metadata and selector; refused when the service does not exist."""
+
+    service: ServiceKey
+    protect_threshold: float
+    metadata: dict[str, str]
+    selector: dict[str, str]
+    now_ms: int
+
+
+class DeleteService(msgspec.Struct, frozen=True, tag=True):
+    """Refused when the service does not exist or still has instances."""
+
+    service: ServiceKey
+    now_ms: int
+
+
+class UpdateCluster(msgspec.Struct, frozen=True, tag=True):
+    service: ServiceKey
+    cluster: str
+    check_port: int
+    use_instance_port: bool
+    health_checker: dict[str, str | int | None]
+    metadata: dict[str, str]
+    now_ms: int
+
+
+class UpdateInstanceMetadata(msgspec.Struct, frozen=True, tag=True):
+    """Writes the operator's overlay of one instance. None leaves a member as it is."""
+
+    service: ServiceKey
+    ip: str
+    port: int
+    cluster: str
+    weight: float | None
+    enabled: bool | None
+    metadata: dict[str, str] | None
+    now_ms: int
+
+
+class UpdateSwitch(msgspec.Struct, frozen=True, tag=True):
+    """Sets one entry of the SwitchDomain. Unknown entries are accepted and ignored, bad values refused."""
+
+    entry: str
+    value: str
+
+
+DurableCommand = (
+    RegisterPersistent
+    | DeregisterPersistent
+    | SetPersistentHealth
+    | CreateService
+    | UpdateService
+    | DeleteService
+    | UpdateCluster
+    | UpdateInstanceMetadata
+    | UpdateSwitch
+)

@@ -1,0 +1,7 @@
+"""Sockets. The doors: they know bytes and protocols, nothing of naming or configuration.
+
+listener    one port, both protocols: the first bytes tell HTTP/1.1 from h2c; TLS later
+http        an HTTP/1.1 connection: keep-alive, pipelining, timeouts, drain; routes requests to the desk
+grpc        a gRPC connection: unary and stream calls, handshake, pushes with acks, detection
+udp         the datagram door of 1.x push
+"""
