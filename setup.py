@@ -56,5 +56,6 @@ setup(
             "freethreading_compatible": False,
         },
         annotate=ANNOTATE,
+        nthreads=os.cpu_count() or 1,
     ),
 )
