@@ -1,4 +1,7 @@
-"""What may be done to the catalog. All are durable: acknowledged when on disk. Ids and times are stamped in beforehand."""
+"""What may be done to the catalog. All are durable: acknowledged when on disk. Ids and times are stamped in beforehand.
+
+Every struct is tagged in the member `command`, as in every room: the log carries the union of all rooms.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import msgspec
 from nacosx.config.model import ConfigDetails, ConfigKey, GrayRule
 
 
-class PublishConfig(msgspec.Struct, frozen=True, tag=True):
+class PublishConfig(msgspec.Struct, frozen=True, tag=True, tag_field="command"):
     """Inserts or updates the formal version.
 
     `cas_md5`: "" = unconditional, else refused (CONFIG_CONFLICT) when the config exists with another md5.
@@ -26,7 +29,7 @@ class PublishConfig(msgspec.Struct, frozen=True, tag=True):
     now_ms: int
 
 
-class PublishGray(msgspec.Struct, frozen=True, tag=True):
+class PublishGray(msgspec.Struct, frozen=True, tag=True, tag_field="command"):
     """Inserts or updates a gray version; refused (CONFIG_GRAY_MAX) above `gray_max` versions."""
 
     key: ConfigKey
@@ -43,7 +46,7 @@ class PublishGray(msgspec.Struct, frozen=True, tag=True):
     now_ms: int
 
 
-class RemoveConfig(msgspec.Struct, frozen=True, tag=True):
+class RemoveConfig(msgspec.Struct, frozen=True, tag=True, tag_field="command"):
     """Unknown is not an error."""
 
     key: ConfigKey
@@ -53,7 +56,7 @@ class RemoveConfig(msgspec.Struct, frozen=True, tag=True):
     now_ms: int
 
 
-class RemoveGray(msgspec.Struct, frozen=True, tag=True):
+class RemoveGray(msgspec.Struct, frozen=True, tag=True, tag_field="command"):
     key: ConfigKey
     name: str
     src_user: str

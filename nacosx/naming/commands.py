@@ -1,7 +1,8 @@
 """What may be done to the registry. Imperatives; every value that is not a function of the state is stamped in beforehand.
 
 Two families: `EphemeralCommand`s change only memory (AP; later they travel by Distro); `DurableCommand`s go through the log
-(CP) and are acknowledged when they are on disk. Durable commands are tagged structs: `msgspec.msgpack` carries them.
+(CP) and are acknowledged when they are on disk. Durable commands are structs tagged in the member `command`, as in every room:
+`msgspec.msgpack` carries the union of all rooms.
 """
 
 from __future__ import annotations
@@ -98,7 +99,7 @@ EphemeralCommand = (
 # --- durable ---------------------------------------------------------------------------------------------------------
 
 
-class RegisterPersistent(msgspec.Struct, frozen=True, tag=True):
+class RegisterPersistent(msgspec.Struct, frozen=True, tag=True, tag_field="command"):
     """Publishes a persistent instance under the client `ip:port#false`."""
 
     service: ServiceKey
@@ -106,14 +107,14 @@ class RegisterPersistent(msgspec.Struct, frozen=True, tag=True):
     now_ms: int
 
 
-class DeregisterPersistent(msgspec.Struct, frozen=True, tag=True):
+class DeregisterPersistent(msgspec.Struct, frozen=True, tag=True, tag_field="command"):
     service: ServiceKey
     ip: str
     port: int
     now_ms: int
 
 
-class SetPersistentHealth(msgspec.Struct, frozen=True, tag=True):
+class SetPersistentHealth(msgspec.Struct, frozen=True, tag=True, tag_field="command"):
     """The health of a persistent instance changed, by a check or by hand."""
 
     service: ServiceKey
@@ -124,7 +125,7 @@ class SetPersistentHealth(msgspec.Struct, frozen=True, tag=True):
     now_ms: int
 
 
-class CreateService(msgspec.Struct, frozen=True, tag=True):
+class CreateService(msgspec.Struct, frozen=True, tag=True, tag_field="command"):
     """Creates an empty service; refused when it exists."""
 
     service: ServiceKey
@@ -135,7 +136,7 @@ class CreateService(msgspec.Struct, frozen=True, tag=True):
     now_ms: int
 
 
-class UpdateService(msgspec.Struct, frozen=True, tag=True):
+class UpdateService(msgspec.Struct, frozen=True, tag=True, tag_field="command"):
     """Replaces threshold, metadata and selector; refused when the service does not exist."""
 
     service: ServiceKey
@@ -145,14 +146,14 @@ class UpdateService(msgspec.Struct, frozen=True, tag=True):
     now_ms: int
 
 
-class DeleteService(msgspec.Struct, frozen=True, tag=True):
+class DeleteService(msgspec.Struct, frozen=True, tag=True, tag_field="command"):
     """Refused when the service does not exist or still has instances."""
 
     service: ServiceKey
     now_ms: int
 
 
-class UpdateCluster(msgspec.Struct, frozen=True, tag=True):
+class UpdateCluster(msgspec.Struct, frozen=True, tag=True, tag_field="command"):
     service: ServiceKey
     cluster: str
     check_port: int
@@ -162,7 +163,7 @@ class UpdateCluster(msgspec.Struct, frozen=True, tag=True):
     now_ms: int
 
 
-class UpdateInstanceMetadata(msgspec.Struct, frozen=True, tag=True):
+class UpdateInstanceMetadata(msgspec.Struct, frozen=True, tag=True, tag_field="command"):
     """Writes the operator's overlay of one instance. None leaves a member as it is."""
 
     service: ServiceKey
@@ -175,7 +176,7 @@ class UpdateInstanceMetadata(msgspec.Struct, frozen=True, tag=True):
     now_ms: int
 
 
-class UpdateSwitch(msgspec.Struct, frozen=True, tag=True):
+class UpdateSwitch(msgspec.Struct, frozen=True, tag=True, tag_field="command"):
     """Sets one entry of the SwitchDomain. Unknown entries are accepted and ignored, bad values refused."""
 
     entry: str
