@@ -53,6 +53,7 @@ setup(
             "cdivision": True,
             "linetrace": DEBUG,
             "embedsignature": False,
+            "auto_pickle": False,
             "freethreading_compatible": False,
         },
         annotate=ANNOTATE,
