@@ -1,0 +1,526 @@
+"""Hashed-wheel timer: schedule and cancel in constant time, expire what is due when told what time it is.
+
+The words and rules are those of Netty's and SOFAJRaft's HashedWheelTimer (Varghese and Lauck, 1987): a wheel of slots,
+one bucket of timeouts each; a timeout waits in the pending queue, is transferred to its bucket at a tick, stays there
+for its remaining rounds, and is expired by the tick that is not before its deadline. Cancelled timeouts wait in a queue
+of their own until a tick (or until that queue is full) and are then unlinked.
+
+What differs, because the wheel is passive (no thread, no clock; `advance` is told the time):
+
+* A timeout keeps the number of the tick it is due at; its remaining rounds are the distance to it. So ticks at which
+  nothing is due are skipped, not counted down, and `wakeup_ms` says when the next one is: a bitmap finds the occupied
+  slots, each bucket knows the earliest tick of its timeouts.
+* What is due is moved to a due queue first and run from there: callbacks may schedule, cancel and stop as they like.
+
+Times are integral milliseconds ≥ 0 of one monotonic clock. Everything happens under the GIL; no call blocks.
+"""
+
+cimport cython
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_DECREF, Py_INCREF
+from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc
+
+import logging
+
+logger = logging.getLogger(__name__)
+
+SLOTS_MAX = 1 << 30
+TRANSFERS_MAX = 100_000  # pending timeouts moved to buckets in one tick
+EXPIRATIONS_MAX = 10_000  # callbacks run in one advance; the rest is due at once again: the event loop breathes
+CANCELLED_MAX = 1024  # cancelled timeouts kept linked until a tick
+INSTANCES_MAX = 256  # more live wheels than this are a mistake
+
+INIT = 0
+CANCELLED = 1
+EXPIRED = 2
+
+cdef enum:
+    STATE_INIT = 0
+    STATE_CANCELLED = 1
+    STATE_EXPIRED = 2
+
+cdef enum Place:
+    NOWHERE = 0
+    PENDING = 1
+    BUCKET = 2
+    DUE = 3
+
+cdef int64_t transfers_max = TRANSFERS_MAX
+cdef int64_t expirations_max = EXPIRATIONS_MAX
+cdef Py_ssize_t cancelled_max = CANCELLED_MAX
+
+cdef int64_t instances = 0
+cdef bint instances_warned = False
+
+cdef extern from *:
+    """
+    static inline int lowest_bit(uint64_t word) { return __builtin_ctzll(word); }
+    """
+    int lowest_bit(uint64_t word) noexcept
+
+
+class RejectedError(RuntimeError):
+    """The wheel already holds `pending_max` timeouts."""
+
+
+cdef struct Chain:
+    # A doubly linked list of Timeouts; each link owns one reference.
+    PyObject* head
+    PyObject* tail
+
+
+cdef struct Bucket:
+    Chain chain
+    int64_t earliest_tick  # not after any timeout of the chain; after a cancellation perhaps too early, until visited
+
+
+@cython.final
+@cython.no_gc  # callback and argument are dropped when the timeout is run or cancelled: no cycle outlives that
+cdef class Timeout:
+    """One scheduled callback. Made by `HashedWheelTimer.schedule` only."""
+
+    cdef PyObject* next
+    cdef PyObject* prev
+    cdef PyObject* wheel  # borrowed; NULL once in no chain of the wheel
+    cdef readonly object callback
+    cdef readonly object argument
+    cdef readonly int64_t deadline_ms
+    cdef int64_t due_tick
+    cdef uint8_t _state
+    cdef uint8_t place
+
+    @property
+    def state(self):
+        """INIT, CANCELLED or EXPIRED."""
+        return self._state
+
+    @property
+    def cancelled(self):
+        return self._state == STATE_CANCELLED
+
+    @property
+    def expired(self):
+        return self._state == STATE_EXPIRED
+
+    @property
+    def remaining_rounds(self):
+        """Whole turns of the wheel before the one in which this timeout is expired; 0 once it is in no wheel."""
+        if self.wheel == NULL:
+            return 0
+        cdef HashedWheelTimer wheel = <HashedWheelTimer>self.wheel
+        return max(0, self.due_tick - wheel.tick) // wheel.slots
+
+    def cancel(self):
+        """Prevents the callback. False when it already ran or was cancelled."""
+        if self._state != STATE_INIT:
+            return False
+        self._state = STATE_CANCELLED
+        # These may be the last references, and their destructors may call the wheel: they go when this returns.
+        _callback, _argument = self.callback, self.argument
+        self.callback = None
+        self.argument = None
+        if self.wheel != NULL:
+            enqueue_cancelled(<HashedWheelTimer>self.wheel, <PyObject*>self)
+        return True
+
+    def __repr__(self):
+        return f"<Timeout at {self.deadline_ms} ms, {('pending', 'cancelled', 'expired')[self._state]}>"
+
+
+@cython.final
+cdef class HashedWheelTimer:
+    """A wheel of `slots` (rounded up to a power of two, at most 2^30) ticks of `tick_ms`.
+
+    `pending_max` > 0 limits the timeouts that are neither run nor cancelled; then `schedule` raises `RejectedError`.
+    Timeouts that lead back to the wheel keep it alive until `stop`.
+    """
+
+    cdef readonly int64_t tick_ms
+    cdef readonly int64_t slots
+    cdef readonly int64_t pending_max
+    cdef readonly int64_t pending  # timeouts neither run nor cancelled
+    cdef int64_t mask
+    cdef int64_t tick  # every earlier tick has been processed
+    cdef bint started
+    cdef bint stopped
+    cdef bint advancing
+    cdef bint counted
+    cdef Bucket* buckets
+    cdef uint64_t* occupied  # one bit a slot
+    cdef int64_t words
+    cdef Chain queue  # the pending queue
+    cdef int64_t queue_earliest_tick
+    cdef Chain due
+    cdef PyObject** cancelled
+    cdef Py_ssize_t cancelled_count
+
+    def __cinit__(self, int64_t tick_ms=1, int64_t slots=2048, int64_t pending_max=0):
+        if tick_ms <= 0:
+            raise ValueError(f"tick_ms must be greater than 0: {tick_ms}")
+        if slots <= 0:
+            raise ValueError(f"slots must be greater than 0: {slots}")
+        if slots > <int64_t>1 << 30:
+            raise ValueError(f"slots must not be greater than 2^30: {slots}")
+        self.slots = 1
+        while self.slots < slots:
+            self.slots <<= 1
+        if tick_ms >= INT64_MAX // self.slots:
+            raise ValueError(f"tick_ms: {tick_ms} (expected: 0 < tick_ms < {INT64_MAX // self.slots})")
+        self.mask = self.slots - 1
+        self.tick_ms = tick_ms
+        self.pending_max = pending_max
+        self.queue_earliest_tick = INT64_MAX
+        self.words = (self.slots + 63) // 64
+        self.buckets = <Bucket*>calloc(self.slots, sizeof(Bucket))
+        self.occupied = <uint64_t*>calloc(self.words, sizeof(uint64_t))
+        self.cancelled = <PyObject**>malloc(cancelled_max * sizeof(PyObject*))
+        if self.buckets == NULL or self.occupied == NULL or self.cancelled == NULL:
+            raise MemoryError
+        count_instance(self)
+
+    def __dealloc__(self):
+        if self.cancelled != NULL and self.occupied != NULL and self.buckets != NULL:
+            release_all(self)
+        uncount_instance(self)
+        free(self.buckets)
+        free(self.occupied)
+        free(self.cancelled)
+
+    def schedule(self, int64_t now_ms, int64_t delay_ms, object callback not None, object argument=None):
+        """Has `callback(argument)` called by the first `advance` told a time of at least `now_ms + delay_ms`.
+
+        Raises `RejectedError` at the pending limit and `RuntimeError` once stopped.
+        """
+        cdef Timeout timeout
+        cdef int64_t deadline_ms
+        if self.stopped:
+            raise RuntimeError("cannot be started once stopped")
+        if self.pending_max > 0 and self.pending >= self.pending_max:
+            raise RejectedError(
+                f"Number of pending timeouts ({self.pending + 1}) is greater than or equal to "
+                f"maximum allowed pending timeouts ({self.pending_max})"
+            )
+        start(self, now_ms)
+        if delay_ms < 0:
+            delay_ms = 0
+        # Guard against overflow: too far away is as far away as can be said.
+        if delay_ms <= INT64_MAX - self.tick_ms - now_ms:
+            deadline_ms = now_ms + delay_ms
+        else:
+            deadline_ms = INT64_MAX - self.tick_ms
+        timeout = Timeout.__new__(Timeout)
+        timeout.callback = callback
+        timeout.argument = argument
+        timeout.deadline_ms = deadline_ms
+        timeout.due_tick = deadline_ms // self.tick_ms + (deadline_ms % self.tick_ms != 0)
+        timeout.wheel = <PyObject*>self
+        Py_INCREF(timeout)
+        link(&self.queue, <PyObject*>timeout, PENDING)
+        self.pending += 1
+        if timeout.due_tick < self.queue_earliest_tick:
+            self.queue_earliest_tick = timeout.due_tick
+        return timeout
+
+    def advance(self, int64_t now_ms, object failed not None):
+        """Runs the callbacks of what is due at `now_ms`, tick by tick, at most `EXPIRATIONS_MAX`; returns how many.
+
+        `failed(timeout, exception)` is called for a callback that raised; the others run all the same. A clock that
+        went back finds nothing due.
+        """
+        cdef int64_t ran = 0
+        cdef Timeout timeout
+        if self.advancing:
+            raise RuntimeError("advance called by a callback")
+        if self.stopped:
+            return 0
+        start(self, now_ms)
+        process_cancelled(self)
+        collect_due(self, now_ms // self.tick_ms)
+        self.advancing = True
+        try:
+            while self.due.head != NULL and ran < expirations_max:
+                timeout = <Timeout>self.due.head
+                release(&self.due, <PyObject*>timeout)
+                timeout._state = STATE_EXPIRED
+                self.pending -= 1
+                ran += 1
+                callback, argument = timeout.callback, timeout.argument
+                timeout.callback = None
+                timeout.argument = None
+                try:
+                    callback(argument)
+                except Exception as error:
+                    failed(timeout, error)
+        finally:
+            self.advancing = False
+        return ran
+
+    def wakeup_ms(self):
+        """When `advance` has to be called next; None: never. Not late, and early only for timeouts since cancelled."""
+        cdef int64_t tick
+        if self.due.head != NULL:
+            tick = self.tick
+        else:
+            tick = min(self.queue_earliest_tick, earliest_tick(self, self.tick))
+        if tick == INT64_MAX:
+            return None
+        return max(tick, self.tick) * self.tick_ms
+
+    def stop(self):
+        """Ends the wheel; returns the timeouts neither run nor cancelled: those due, then by slot, then the queue."""
+        cdef list unprocessed = []
+        cdef int64_t slot
+        if self.stopped:
+            return unprocessed
+        self.stopped = True
+        process_cancelled(self)
+        collect(&self.due, unprocessed)
+        for slot in range(self.slots):
+            collect(&self.buckets[slot].chain, unprocessed)
+        collect(&self.queue, unprocessed)
+        release_all(self)
+        uncount_instance(self)
+        return unprocessed
+
+
+# --- time ------------------------------------------------------------------------------------------------------------
+
+
+cdef int start(HashedWheelTimer self, int64_t now_ms) except -1:
+    if now_ms < 0:
+        raise ValueError(f"now_ms must not be negative: {now_ms}")
+    if not self.started:
+        self.started = True
+        self.tick = now_ms // self.tick_ms
+    return 0
+
+
+cdef int collect_due(HashedWheelTimer self, int64_t now_tick) noexcept:
+    """Moves every timeout due up to `now_tick` to the due queue, tick by tick; ticks with nothing to do are skipped."""
+    cdef int64_t tick = self.tick
+    while tick <= now_tick:
+        self.tick = tick
+        transfer(self, tick)
+        expire(self, tick)
+        if self.queue.head != NULL:
+            tick += 1
+        else:
+            tick = earliest_tick(self, tick + 1)
+    if now_tick > self.tick:
+        self.tick = now_tick
+    return 0
+
+
+cdef int transfer(HashedWheelTimer self, int64_t tick) noexcept:
+    """Moves pending timeouts to the bucket of their tick; those already late to the bucket of this tick."""
+    cdef int64_t moved = 0
+    cdef int64_t slot
+    cdef PyObject* timeout
+    cdef Bucket* bucket
+    while self.queue.head != NULL:
+        if moved == transfers_max:
+            self.queue_earliest_tick = tick  # the rest is urgent: something in it may be due
+            return 0
+        moved += 1
+        timeout = self.queue.head
+        unlink(&self.queue, timeout)
+        if (<Timeout>timeout).due_tick < tick:
+            (<Timeout>timeout).due_tick = tick
+        slot = (<Timeout>timeout).due_tick & self.mask
+        bucket = &self.buckets[slot]
+        if bucket.chain.head == NULL:
+            bucket.earliest_tick = INT64_MAX
+            self.occupied[slot >> 6] |= <uint64_t>1 << (slot & 63)
+        if (<Timeout>timeout).due_tick < bucket.earliest_tick:
+            bucket.earliest_tick = (<Timeout>timeout).due_tick
+        link(&bucket.chain, timeout, BUCKET)
+    self.queue_earliest_tick = INT64_MAX
+    return 0
+
+
+cdef int expire(HashedWheelTimer self, int64_t tick) noexcept:
+    """Moves what is due of the bucket of this tick to the due queue."""
+    cdef int64_t slot = tick & self.mask
+    cdef Bucket* bucket = &self.buckets[slot]
+    cdef PyObject* timeout = bucket.chain.head
+    cdef PyObject* following
+    cdef int64_t due_tick
+    if timeout == NULL or bucket.earliest_tick > tick:
+        return 0
+    bucket.earliest_tick = INT64_MAX
+    while timeout != NULL:
+        following = (<Timeout>timeout).next
+        due_tick = (<Timeout>timeout).due_tick
+        if due_tick <= tick:
+            unlink(&bucket.chain, timeout)
+            link(&self.due, timeout, DUE)
+        elif due_tick < bucket.earliest_tick:
+            bucket.earliest_tick = due_tick
+        timeout = following
+    if bucket.chain.head == NULL:
+        vacate(self, slot)
+    return 0
+
+
+cdef int64_t earliest_tick(HashedWheelTimer self, int64_t tick) noexcept:
+    """The earliest tick at which a bucket has to be visited, if all before `tick` were; INT64_MAX when all are empty.
+
+    Slots are looked at in the order in which the wheel reaches them: the first one due in this turn is the answer.
+    """
+    cdef int64_t first_slot = tick & self.mask
+    cdef int64_t word_index = first_slot >> 6
+    cdef int64_t earliest = INT64_MAX
+    cdef int64_t found
+    cdef int64_t _visited
+    cdef uint64_t word = self.occupied[word_index] & (<uint64_t>-1 << (first_slot & 63))
+    for _visited in range(self.words + 1):
+        while word != 0:
+            found = self.buckets[(word_index << 6) + lowest_bit(word)].earliest_tick
+            if found - tick < self.slots:
+                return found
+            if found < earliest:
+                earliest = found
+            word &= word - 1
+        word_index += 1
+        if word_index == self.words:
+            word_index = 0
+        word = self.occupied[word_index]
+    return earliest
+
+
+# --- chains ----------------------------------------------------------------------------------------------------------
+
+
+cdef int link(Chain* chain, PyObject* timeout, uint8_t place) noexcept:
+    """Appends; the caller's reference goes over to the chain."""
+    (<Timeout>timeout).next = NULL
+    (<Timeout>timeout).prev = chain.tail
+    (<Timeout>timeout).place = place
+    if chain.tail == NULL:
+        chain.head = timeout
+    else:
+        (<Timeout>chain.tail).next = timeout
+    chain.tail = timeout
+    return 0
+
+
+cdef int unlink(Chain* chain, PyObject* timeout) noexcept:
+    """Takes out; the chain's reference goes over to the caller."""
+    cdef PyObject* following = (<Timeout>timeout).next
+    cdef PyObject* preceding = (<Timeout>timeout).prev
+    if preceding == NULL:
+        chain.head = following
+    else:
+        (<Timeout>preceding).next = following
+    if following == NULL:
+        chain.tail = preceding
+    else:
+        (<Timeout>following).prev = preceding
+    (<Timeout>timeout).next = NULL
+    (<Timeout>timeout).prev = NULL
+    (<Timeout>timeout).place = NOWHERE
+    return 0
+
+
+cdef int release(Chain* chain, PyObject* timeout) noexcept:
+    """Takes out for good."""
+    unlink(chain, timeout)
+    (<Timeout>timeout).wheel = NULL
+    Py_DECREF(<Timeout>timeout)
+    return 0
+
+
+cdef int vacate(HashedWheelTimer self, int64_t slot) noexcept:
+    self.occupied[slot >> 6] &= ~(<uint64_t>1 << (slot & 63))
+    return 0
+
+
+cdef int collect(Chain* chain, list unprocessed) except -1:
+    cdef PyObject* timeout = chain.head
+    while timeout != NULL:
+        unprocessed.append(<Timeout>timeout)
+        timeout = (<Timeout>timeout).next
+    return 0
+
+
+cdef int release_all(HashedWheelTimer self) noexcept:
+    cdef int64_t slot
+    cdef int64_t word_index
+    self.cancelled_count = 0
+    release_chain(&self.due)
+    for word_index in range(self.words):
+        while self.occupied[word_index] != 0:
+            slot = (word_index << 6) + lowest_bit(self.occupied[word_index])
+            vacate(self, slot)
+            release_chain(&self.buckets[slot].chain)
+    release_chain(&self.queue)
+    self.queue_earliest_tick = INT64_MAX
+    self.pending = 0
+    return 0
+
+
+cdef int release_chain(Chain* chain) noexcept:
+    while chain.head != NULL:
+        release(chain, chain.head)
+    return 0
+
+
+# --- cancelled timeouts ----------------------------------------------------------------------------------------------
+
+
+cdef int enqueue_cancelled(HashedWheelTimer self, PyObject* timeout) noexcept:
+    self.pending -= 1
+    if (<Timeout>timeout).place == DUE:
+        release(&self.due, timeout)  # its turn comes before the next tick
+        return 0
+    if self.cancelled_count == cancelled_max:
+        process_cancelled(self)
+    self.cancelled[self.cancelled_count] = timeout
+    self.cancelled_count += 1
+    return 0
+
+
+cdef int process_cancelled(HashedWheelTimer self) noexcept:
+    """Unlinks the cancelled timeouts. They hold no callback and no argument, so this runs nobody's destructor."""
+    cdef Py_ssize_t index
+    cdef int64_t slot
+    cdef PyObject* timeout
+    for index in range(self.cancelled_count):
+        timeout = self.cancelled[index]
+        if (<Timeout>timeout).place == PENDING:
+            release(&self.queue, timeout)
+        else:
+            slot = (<Timeout>timeout).due_tick & self.mask
+            release(&self.buckets[slot].chain, timeout)
+            if self.buckets[slot].chain.head == NULL:
+                vacate(self, slot)
+    self.cancelled_count = 0
+    if self.queue.head == NULL:
+        self.queue_earliest_tick = INT64_MAX
+    return 0
+
+
+# --- instances -------------------------------------------------------------------------------------------------------
+
+
+cdef int count_instance(HashedWheelTimer self) except -1:
+    global instances, instances_warned
+    instances += 1
+    self.counted = True
+    if instances > INSTANCES_MAX and not instances_warned:
+        instances_warned = True
+        logger.warning(
+            "You are creating too many HashedWheelTimer instances: %d. A wheel is a shared resource that must be "
+            "reused across the application, so that only a few instances are created.",
+            instances,
+        )
+    return 0
+
+
+cdef int uncount_instance(HashedWheelTimer self) noexcept:
+    global instances
+    if self.counted:
+        self.counted = False
+        instances -= 1
+    return 0

@@ -1,0 +1,96 @@
+"""One hashed-wheel timer for everything that times out, and one wake-up of the event loop for it.
+
+The wheel is asked when it next has something due; the event loop sleeps until then. The wake-up is moved only when something
+earlier is scheduled; cancelling leaves it alone, so a request that sets a timeout and cancels it costs the loop nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from nacosx._core.wheel import HashedWheelTimer, Timeout
+from nacosx.clock import Clock
+
+logger = logging.getLogger(__name__)
+
+NEVER_MS = sys.maxsize
+
+
+class Wakeup(Protocol):
+    def cancel(self) -> None: ...
+
+
+class Loop(Protocol):
+    """What the ticker needs of an event loop."""
+
+    def call_later(self, delay: float, callback: Callable[[], object], /) -> Wakeup: ...
+
+
+class Ticker:
+    """Drives the wheel. A callback that raises is logged and stops nothing.
+
+    `timeouts_max` > 0 limits the pending timeouts (`RejectedError` above); 0 = no limit.
+    """
+
+    __slots__ = ("_failed", "_loop", "_monotonic_ms", "_schedule", "_wakeup", "_wakeup_ms", "_wheel")
+
+    def __init__(self, loop: Loop, clock: Clock, *, timeouts_max: int = 0) -> None:
+        self._loop = loop
+        self._monotonic_ms = clock.monotonic_ms
+        self._wheel = HashedWheelTimer(pending_max=timeouts_max)
+        self._schedule = self._wheel.schedule
+        self._wakeup: Wakeup | None = None
+        self._wakeup_ms = NEVER_MS
+
+    def schedule(self, delay_ms: int, callback: Callable[[Any], object], argument: Any = None) -> Timeout:
+        """Calls `callback(argument)` on the event loop, never before `delay_ms` have passed; 0 = in the next turn of the loop.
+
+        Raises `RejectedError` at the limit and `RuntimeError` once stopped.
+        """
+        now_ms = self._monotonic_ms()
+        timeout = self._schedule(now_ms, delay_ms, callback, argument)
+        if now_ms + delay_ms < self._wakeup_ms:
+            self._wake_at(now_ms + delay_ms, now_ms)
+        return timeout
+
+    @property
+    def pending(self) -> int:
+        """Timeouts neither run nor cancelled."""
+        return self._wheel.pending
+
+    def stop(self) -> list[Timeout]:
+        """Returns the timeouts that were neither run nor cancelled; nothing can be scheduled any more."""
+        self._sleep()
+        return self._wheel.stop()
+
+    def _wake_at(self, wakeup_ms: int, now_ms: int) -> None:
+        if self._wakeup is not None:
+            self._wakeup.cancel()
+        self._wakeup_ms = wakeup_ms
+        self._wakeup = self._loop.call_later(max(0, wakeup_ms - now_ms) / 1000, self._tick)
+
+    def _sleep(self) -> None:
+        if self._wakeup is not None:
+            self._wakeup.cancel()
+        self._wakeup = None
+        self._wakeup_ms = NEVER_MS
+
+    def _tick(self) -> None:
+        # Whatever the callbacks schedule is covered by the one wake-up chosen below.
+        self._wakeup = None
+        self._wakeup_ms = -1
+        try:
+            self._wheel.advance(self._monotonic_ms(), log_failed)
+        finally:
+            wakeup_ms = self._wheel.wakeup_ms()
+            if wakeup_ms is None:
+                self._wakeup_ms = NEVER_MS
+            else:
+                self._wake_at(wakeup_ms, self._monotonic_ms())
+
+
+def log_failed(timeout: Timeout, error: Exception) -> None:
+    logger.error("A timer callback failed: %r", timeout, exc_info=error)
