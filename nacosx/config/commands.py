@@ -1,5 +1,6 @@
-"""What may be done to the catalog. All are durable: acknowledged when on disk. Ids and times are stamped in beforehand.
+"""What may be done to the catalog. All are durable: acknowledged when on disk. Times are stamped in beforehand.
 
+Ids are not: `Catalog.apply` numbers configs and history rows in the order of the log, which is the same everywhere.
 Every struct is tagged in the member `command`, as in every room: the log carries the union of all rooms.
 """
 
@@ -7,62 +8,67 @@ from __future__ import annotations
 
 import msgspec
 
-from nacosx.config.model import ConfigDetails, ConfigKey, GrayRule
+from nacosx.config.model import ConfigKey, GrayRule
 
 
-class PublishConfig(msgspec.Struct, frozen=True, tag=True, tag_field="command"):
+class PublishConfig(msgspec.Struct, frozen=True, tag=True, tag_field="command", omit_defaults=True):
     """Inserts or updates the formal version.
 
-    `cas_md5`: "" = unconditional, else refused (CONFIG_CONFLICT) when the config exists with another md5.
-    `id` is used when the config is new, `history_id` for the history row.
+    `cas_md5`: "" = unconditional, else refused (CONFIG_CONFLICT) when the config exists with another md5; a config that
+    does not exist is inserted all the same (Nacos 2.x). `app_name` and `tags`: None = as they were.
     """
 
     key: ConfigKey
     content: bytes
     md5: str
-    type: str
-    encrypted_data_key: str
-    details: ConfigDetails
-    cas_md5: str
-    id: int
-    history_id: int
     now_ms: int
+    src_ip: str
+    type: str = "text"
+    encrypted_data_key: str = ""
+    cas_md5: str = ""
+    src_user: str | None = None
+    app_name: str | None = None
+    tags: tuple[str, ...] | None = None
+    desc: str | None = None
+    use: str | None = None
+    effect: str | None = None
+    schema: str | None = None
 
 
-class PublishGray(msgspec.Struct, frozen=True, tag=True, tag_field="command"):
-    """Inserts or updates a gray version; refused (CONFIG_GRAY_MAX) above `gray_max` versions."""
+class PublishGray(msgspec.Struct, frozen=True, tag=True, tag_field="command", omit_defaults=True):
+    """Inserts or updates a gray version; a new one above `gray_max` versions is refused (CONFIG_GRAY_MAX)."""
 
     key: ConfigKey
-    name: str
+    name: str  # "beta" or "tag_<tag>"
     rule: GrayRule
     content: bytes
     md5: str
-    type: str
-    encrypted_data_key: str
-    details: ConfigDetails
-    cas_md5: str
-    gray_max: int
-    history_id: int
     now_ms: int
+    src_ip: str
+    gray_max: int
+    encrypted_data_key: str = ""
+    cas_md5: str = ""
+    src_user: str | None = None
+    app_name: str = ""
 
 
-class RemoveConfig(msgspec.Struct, frozen=True, tag=True, tag_field="command"):
+class RemoveConfig(msgspec.Struct, frozen=True, tag=True, tag_field="command", omit_defaults=True):
+    """Removes the formal version; its gray versions stay. Unknown is not an error."""
+
+    key: ConfigKey
+    now_ms: int
+    src_ip: str
+    src_user: str | None = None
+
+
+class RemoveGray(msgspec.Struct, frozen=True, tag=True, tag_field="command", omit_defaults=True):
     """Unknown is not an error."""
 
     key: ConfigKey
-    src_user: str
-    src_ip: str
-    history_id: int
-    now_ms: int
-
-
-class RemoveGray(msgspec.Struct, frozen=True, tag=True, tag_field="command"):
-    key: ConfigKey
     name: str
-    src_user: str
-    src_ip: str
-    history_id: int
     now_ms: int
+    src_ip: str
+    src_user: str | None = None
 
 
 DurableCommand = PublishConfig | PublishGray | RemoveConfig | RemoveGray

@@ -1,27 +1,34 @@
-"""What has happened in the catalog: the return value of `Catalog.apply`."""
+"""What has happened in the catalog: the return value of `Catalog.apply`.
+
+`ConfigChanged` is for the listeners; the others are rows of the SQL projection (contract/storage.md §1) and carry all it
+needs, so that the projection never looks at the catalog.
+"""
 
 from __future__ import annotations
 
 import msgspec
 
-from nacosx.config.model import Config, ConfigKey, GrayConfig
+from nacosx.config.model import Config, ConfigKey, GrayConfig, Versions
 
 
 class ConfigChanged(msgspec.Struct, frozen=True):
-    """Some client would be served something else now: check the listeners of this key."""
+    """Some client is served another md5 now. `watch.concerns` tells which."""
 
     key: ConfigKey
+    before: Versions
+    after: Versions
 
 
 class ConfigWritten(msgspec.Struct, frozen=True):
-    """Row of config_info (None: deleted). For the projection."""
+    """Row of config_info with its config_tags_relation (None: deleted)."""
 
     key: ConfigKey
+    id: int
     config: Config | None
 
 
 class GrayWritten(msgspec.Struct, frozen=True):
-    """Row of config_info_gray (None: deleted). For the projection."""
+    """Row of config_info_gray (None: deleted)."""
 
     key: ConfigKey
     name: str
@@ -37,16 +44,14 @@ class HistoryRecorded(msgspec.Struct, frozen=True):
     op_type: str  # I, U, D
     content: bytes
     md5: str
-    type: str
     encrypted_data_key: str
     app_name: str
-    src_user: str
+    src_user: str | None  # who made the change
     src_ip: str
     publish_type: str  # formal, gray
     gray_name: str
     ext_info: str  # JSON
-    created_ms: int
-    modified_ms: int
+    at_ms: int
 
 
 Event = ConfigChanged | ConfigWritten | GrayWritten | HistoryRecorded

@@ -1,10 +1,23 @@
-"""The values of configuration management."""
+"""The values of configuration management.
+
+10 000 configs of 1 KB must fit in 30 MB: what repeats (namespace, group, type, address, empty details) is shared, and
+nothing that can be derived is stored.
+"""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 import msgspec
+
+DEFAULT_NAMESPACE = "public"
+DEFAULT_TYPE = "text"
+
+BETA = "beta"
+TAG = "tag"
+# Nacos 2.5.1 BetaGrayRule, TagGrayRule: the larger wins, so a beta client never sees a tag.
+BETA_PRIORITY = 2_147_483_647
+TAG_PRIORITY = 2_147_483_646
 
 
 class ConfigKey(NamedTuple):
@@ -15,12 +28,10 @@ class ConfigKey(NamedTuple):
     data_id: str
 
 
-class ConfigDetails(msgspec.Struct, frozen=True):
+class ConfigDetails(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """What only the console shows. One shared empty value serves the many configs that have none."""
 
     app_name: str = ""
-    src_user: str = ""
-    src_ip: str = ""
     desc: str | None = None
     use: str | None = None
     effect: str | None = None
@@ -28,28 +39,11 @@ class ConfigDetails(msgspec.Struct, frozen=True):
     tags: tuple[str, ...] = ()
 
 
-class GrayRule(msgspec.Struct, frozen=True):
-    """`{"type":"beta|tag","version":"1.0.0","expr":"ips or tag","priority":n}`"""
-
-    type: str
-    expression: str
-    priority: int
-    version: str = "1.0.0"
+NO_DETAILS = ConfigDetails()
 
 
-class GrayConfig(msgspec.Struct, frozen=True):
-    name: str  # "beta" or "tag_<tag>"
-    rule: GrayRule
-    content: bytes
-    md5: str
-    type: str
-    encrypted_data_key: str
-    modified_ms: int
-    details: ConfigDetails
-
-
-class Config(msgspec.Struct, frozen=True):
-    """The formal version. `content` is UTF-8; `md5` is the hex digest of it."""
+class Config(msgspec.Struct, frozen=True, gc=False):
+    """The formal version. `content` is UTF-8 and not blank; `md5` is the hex digest of it."""
 
     id: int
     content: bytes
@@ -58,4 +52,41 @@ class Config(msgspec.Struct, frozen=True):
     encrypted_data_key: str
     created_ms: int
     modified_ms: int
+    src_user: str | None  # who published last
+    src_ip: str
     details: ConfigDetails
+
+
+class GrayRule(msgspec.Struct, frozen=True, gc=False):
+    """Which clients a gray version is for: `beta` lists client ips, comma separated; `tag` names one Vipserver-Tag."""
+
+    type: str
+    expression: str
+    priority: int
+    version: str = "1.0.0"
+
+
+class GrayConfig(msgspec.Struct, frozen=True, gc=False):
+    """A version that shadows the formal one for the clients its rule matches. It has no type of its own."""
+
+    id: int
+    name: str  # "beta" or "tag_<tag>"
+    rule: GrayRule
+    content: bytes
+    md5: str
+    encrypted_data_key: str
+    app_name: str
+    created_ms: int
+    modified_ms: int
+    src_user: str | None
+    src_ip: str
+
+
+class Versions(NamedTuple):
+    """Everything published under one key."""
+
+    formal: Config | None
+    grays: tuple[GrayConfig, ...]  # larger priority first
+
+
+NO_VERSIONS = Versions(None, ())

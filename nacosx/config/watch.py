@@ -1,0 +1,25 @@
+"""Who must be told: a listener knows an md5 ("" = no content) and is told when it would be served another one."""
+
+from __future__ import annotations
+
+from nacosx.config.events import ConfigChanged
+from nacosx.config.gray import serve
+from nacosx.config.model import Versions
+
+
+def served_md5(versions: Versions, client_ip: str, tag: str) -> str:
+    """The md5 of what this client reads; "" when there is nothing (Nacos: an unknown config has md5 "")."""
+    version = serve(versions.formal, versions.grays, client_ip, tag)
+    return "" if version is None else version.md5
+
+
+def concerns(event: ConfigChanged, client_ip: str, tag: str) -> bool:
+    """Whether this client is served something else than before.
+
+    Compared with what it was served, not with the md5 the listener named last: a client that has read the new content
+    but not renewed its listener would miss the change back.
+    """
+    before, after = event.before, event.after
+    if not before.grays and not after.grays:
+        return True  # the formal version changed, and everybody reads it
+    return served_md5(before, client_ip, tag) != served_md5(after, client_ip, tag)
