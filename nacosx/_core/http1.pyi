@@ -20,6 +20,8 @@ class Request:
     remote_ip: str  # of the peer, set by the wire
     keep_alive: bool  # the connection lives on after this request
     asks_keep_alive: bool  # the client said "Connection: keep-alive" itself
+    has_origin: bool  # there is an Origin header: a browser, so CORS matters
+    is_multipart: bool  # the body is multipart/form-data
     def __init__(
         self,
         method: str,
@@ -87,12 +89,20 @@ class Http1Parser:
         """Why, for the log."""
 
     @property
-    def closed(self) -> bool:
-        """Nothing more will come: refused, or a request said that it is the last one."""
+    def continue_wanted(self) -> bool:
+        """The last `feed` completed a head whose client waits for "100 Continue" before it sends the body."""
+
+    @property
+    def unsettled(self) -> bool:
+        """One look for what is rare: refused, or `continue_wanted`, or `held_bytes`."""
 
     @property
     def in_request(self) -> bool:
         """A request has begun and is not complete."""
+
+    @property
+    def body_bytes(self) -> int:
+        """How much of an incomplete body has come."""
 
     @property
     def held_bytes(self) -> int:
@@ -106,6 +116,3 @@ class Http1Parser:
     ) -> None: ...
     def feed(self, data: bytes) -> list[Request]:
         """The requests completed by `data`, in order."""
-
-    def take_continue(self) -> bool:
-        """True once when a client waits for "100 Continue" before it sends its body."""

@@ -139,6 +139,8 @@ cdef class Request:
     cdef public str remote_ip
     cdef readonly bint keep_alive
     cdef readonly bint asks_keep_alive
+    cdef readonly bint has_origin
+    cdef readonly bint is_multipart
     cdef bytes _head  # request line and header lines, without the blank line
     cdef Py_ssize_t _path_at
     cdef Py_ssize_t _path_end
@@ -161,6 +163,8 @@ cdef class Request:
         self.remote_ip = remote_ip
         self.keep_alive = parsed.keep_alive
         self.asks_keep_alive = parsed.asks_keep_alive
+        self.has_origin = parsed.has_origin
+        self.is_multipart = parsed.is_multipart
         self._head = parsed._head
         self._path_at = parsed._path_at
         self._path_end = parsed._path_end
@@ -411,7 +415,7 @@ cdef class Http1Parser:
     cdef int _state
     cdef readonly int refusal_status
     cdef readonly str refusal
-    cdef bint _continue_wanted
+    cdef readonly bint continue_wanted
 
     # bytes that came without the end of their line; `_line_at` and `_scan_at` count from the start of the head or line
     cdef char *_held
@@ -455,21 +459,20 @@ cdef class Http1Parser:
         free(self._body)
 
     @property
-    def closed(self):
-        return self._state == DEAD
+    def unsettled(self):
+        return self.refusal_status != 0 or self.continue_wanted or self._held_room != 0 or self._body_room != 0
 
     @property
     def in_request(self):
         return self._state != START and self._state != DEAD
 
     @property
+    def body_bytes(self):
+        return self._body_size
+
+    @property
     def held_bytes(self):
         return self._held_room + self._body_room
-
-    cpdef bint take_continue(self) except -1:
-        cdef bint wanted = self._continue_wanted
-        self._continue_wanted = False
-        return wanted
 
     cpdef list feed(self, bytes data):
         cdef list requests = []
@@ -478,6 +481,7 @@ cdef class Http1Parser:
         cdef Py_ssize_t used
         if self._state == DEAD:
             return requests
+        self.continue_wanted = False
         if self._held_size == 0:
             used = self._advance(text, size, requests)
             if used < size:
@@ -526,7 +530,6 @@ cdef class Http1Parser:
         self._state = DEAD
         self.refusal_status = status
         self.refusal = why
-        self._continue_wanted = False
         return 0
 
     cdef Py_ssize_t _advance(self, const char *text, Py_ssize_t size, list requests) except -1:
@@ -712,7 +715,7 @@ cdef class Http1Parser:
         self._header_count += 1
         if self._header_count > self._headers_max:
             return self._refuse(400, "too many headers")
-        if name_size not in (4, 6, 10, 14, 17):
+        if name_size not in (4, 6, 10, 12, 14, 17):
             return 0
         value = _trim(line + name_size + 1, line + size, &value_size)
         if name_size == 4:
@@ -723,9 +726,15 @@ cdef class Http1Parser:
                 if not _is_token(value, value_size, b"100-continue", 12):
                     return self._refuse(417, "unknown expectation")
                 self._expecting = True
+            elif strncasecmp(line, b"origin", 6) == 0:
+                self._request.has_origin = True
         elif name_size == 10:
             if strncasecmp(line, b"connection", 10) == 0:
                 self._judge_connection(value, value_size)
+        elif name_size == 12:
+            if strncasecmp(line, b"content-type", 12) == 0:
+                if value_size >= 19 and strncasecmp(value, b"multipart/form-data", 19) == 0:
+                    self._request.is_multipart = True
         elif name_size == 14:
             if strncasecmp(line, b"content-length", 14) == 0:
                 self._judge_length(value, value_size)
@@ -787,7 +796,7 @@ cdef class Http1Parser:
         else:
             self._state = START
         # RFC 9110 §10.1.1: no 100 when the body is already on its way, or for HTTP/1.0
-        self._continue_wanted = self._expecting and self._http11 and self._state != START and following == 0
+        self.continue_wanted = self._expecting and self._http11 and self._state != START and following == 0
         return 0
 
     # --- body ---
@@ -797,7 +806,6 @@ cdef class Http1Parser:
         cdef Py_ssize_t taken = <Py_ssize_t> min(self._missing, <int64_t> size)
         cdef Py_ssize_t room
         cdef char *grown
-        self._continue_wanted = False
         if self._body_size + taken > self._body_room:
             room = max(self._body_size + taken, 2 * self._body_room, BODY_BYTES_FIRST)
             if self._state == FIXED:
@@ -833,7 +841,6 @@ cdef class Http1Parser:
         if stop == NULL:
             self._scan_at = size
             return 0
-        self._continue_wanted = False
         if end == 0 or text[end - 1] != b"\r":
             self._refuse(400, "a line of the chunked body does not end in CRLF")
             return 0
