@@ -139,10 +139,10 @@ def test_stop_inside_a_callback_ends_the_ticker() -> None:
 def test_the_limit_of_pending_timeouts_rejects() -> None:
     time = VirtualTime()
     ticker = Ticker(time, time.clock, timeouts_max=2)
-    ticker.schedule(1, list)
-    ticker.schedule(1, list)
+    ticker.schedule(1, repr)
+    ticker.schedule(1, repr)
     with pytest.raises(RejectedError, match="greater than or equal to maximum allowed pending timeouts"):
-        ticker.schedule(1, list)
+        ticker.schedule(1, repr)
 
 
 def test_an_interrupt_inside_a_callback_leaves_the_ticker_running() -> None:
