@@ -3,7 +3,10 @@
 ports       what the engine needs from outside: pushes, datagrams, log storage, snapshots, rows
 ticker      one hashed-wheel timer, one wake-up of the event loop
 gateway     the single way to change state: `submit` (ephemeral, at once) and `propose` (durable, when on disk)
-log_group   the group of one that makes a command durable: encode → log → applied in order → answered
+log_group   the group of one that makes a command durable: encode → log → applied in order → answered; snapshots
+recovery    how the rooms come back from disk
+rooms       the union of the durable commands, and the rooms behind one log
+reactions   event type → who reacts
 pusher      service pushes: merge, delay, ack, retry
 beats       the life of ip:port clients: unhealthy after 15 s, removed after 30 s
 listeners   config listeners: long polls and gRPC change notifications

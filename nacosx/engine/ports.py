@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from nacosx.config.events import Event
@@ -38,20 +38,42 @@ class Datagrams(Protocol):
 class LogStorage(Protocol):
     """The durable log. Indexes start at 1 and have no gaps."""
 
-    first_index: int  # first entry still kept; last_index + 1 when empty
-    last_index: int
+    @property
+    def first_index(self) -> int:
+        """First entry still kept; last_index + 1 when empty."""
 
-    def append(self, entries: list[bytes], on_durable: Callable[[int, OSError | None], None]) -> int:
-        """Queues entries; returns the index of the last one. `on_durable(last_index, error)` is called on the event loop
-        once they are on disk (many appends ride on one fdatasync), or with the error: then none of them is in the log."""
+    @property
+    def last_index(self) -> int: ...
 
-    def read(self, from_index: int) -> Iterable[tuple[int, bytes]]:
+    def append(self, entries: Sequence[bytes], on_durable: Callable[[int, OSError | None], None]) -> int:
+        """Queues entries; returns the index of the last one.
+
+        `on_durable(last_index, error)` is called on the event loop once they are on disk (many appends ride on one
+        fdatasync), in the order of the appends. With an error none of them is in the log and their indexes are used
+        again. OSError: the log takes no entries at all.
+        """
+
+    def read(self, from_index: int) -> Iterator[tuple[int, bytes]]:
         """Entries from `from_index` to the end, in order. Used at start, before the first append."""
 
     def truncate_prefix(self, first_index_kept: int) -> None:
-        """Forgets entries below; whole segments are deleted."""
+        """Forgets entries below, by and by: whole segments are deleted."""
 
-    def close(self) -> None: ...
+    def reset(self, next_index: int) -> None:
+        """Forgets every entry; the next one appended gets `next_index`. Blocks until that is on disk; OSError."""
+
+    def close(self) -> None:
+        """Blocks until everything appended is on disk or has failed."""
+
+
+class Snapshots(Protocol):
+    """The state of the rooms at an index of the log, on disk. It blocks: while serving, call it in a thread."""
+
+    def load(self) -> Iterator[tuple[int, dict[str, bytes]]]:
+        """(index, room name → its snapshot), the newest first; damaged ones are logged and skipped."""
+
+    def save(self, index: int, rooms: Mapping[str, bytes]) -> int:
+        """Returns the index of the oldest snapshot still kept: the log up to it is not needed. OSError on failure."""
 
 
 class RowStore(Protocol):
@@ -63,7 +85,7 @@ class RowStore(Protocol):
     applied_index: int  # the projection holds everything up to this index of the log
 
     def write(self, index: int, events: Sequence[Event]) -> None:
-        """Queues what the entry at `index` did. Indexes not above `applied_index` are ignored (replay at start)."""
+        """Queues what the entries up to `index` did since the last call. Indexes not above `applied_index` are ignored."""
 
     def rebuild(self, index: int, rows: Sequence[Event]) -> None:
         """Replaces all rows but history by the state at `index`: the projection was lost, or fell behind a snapshot."""

@@ -1,0 +1,48 @@
+"""The single way to change state."""
+
+from __future__ import annotations
+
+import asyncio
+
+from nacosx.clock import Clock
+from nacosx.config.catalog import Catalog
+from nacosx.engine.log_group import LogGroup
+from nacosx.engine.reactions import Reactions, react
+from nacosx.engine.rooms import DurableCommand
+from nacosx.namespaces import Namespaces
+from nacosx.naming.commands import EphemeralCommand
+from nacosx.naming.registry import Registry
+
+
+class Gateway:
+    """Commands go in; the rooms are there to be read through their view functions, never to be changed from outside."""
+
+    __slots__ = ("_log_group", "_reactions", "catalog", "clock", "namespaces", "registry")
+
+    def __init__(
+        self,
+        registry: Registry,
+        catalog: Catalog,
+        namespaces: Namespaces,
+        log_group: LogGroup,
+        clock: Clock,
+        reactions: Reactions,
+    ) -> None:
+        self.registry = registry
+        self.catalog = catalog
+        self.namespaces = namespaces
+        self.clock = clock  # commands are stamped with it
+        self._log_group = log_group
+        self._reactions = reactions
+
+    def submit(self, command: EphemeralCommand) -> None:
+        """Applies at once. NacosError when refused: then nothing has changed."""
+        react(self._reactions, self.registry.apply(command))
+
+    def propose(self, command: DurableCommand) -> asyncio.Future[None]:
+        """To be awaited: done once the command is on disk and applied.
+
+        NacosError when `apply` refuses it, when too much waits for the disk (OVER_THRESHOLD), when it is too large
+        (PARAMETER_INVALID), or when the disk fails (SERVER): then nothing has changed.
+        """
+        return self._log_group.propose(command)
