@@ -3,19 +3,23 @@
 Two families: `EphemeralCommand`s change only memory (AP; later they travel by Distro); `DurableCommand`s go through the log
 (CP) and are acknowledged when they are on disk. Durable commands are structs tagged in the member `command`, as in every room:
 `msgspec.msgpack` carries the union of all rooms.
+
+What a durable command does may depend on durable state only, because a replay of the log knows no ephemeral state. What an
+operator must be refused for because of the state *now* (the service is missing, has instances, is of the other kind) is
+therefore asked before the command is logged: `Registry.check`.
 """
 
 from __future__ import annotations
 
 import msgspec
 
-from nacosx.naming.model import Instance, ServiceKey, Subscriber
+from nacosx.naming.model import Instance, InstanceKey, ServiceKey, Subscriber
 
 # --- ephemeral -------------------------------------------------------------------------------------------------------
 
 
 class ConnectClient(msgspec.Struct, frozen=True):
-    """A gRPC connection was set up, or an ip:port client was heard of for the first time."""
+    """A gRPC connection was set up. An ip:port client needs none: its first registration or subscription creates it."""
 
     client_id: str
     now_ms: int  # wall clock
@@ -29,7 +33,10 @@ class DisconnectClient(msgspec.Struct, frozen=True):
 
 
 class RegisterInstance(msgspec.Struct, frozen=True):
-    """A client publishes one instance; the newest publication of a client for a service wins."""
+    """A client publishes one instance; the newest publication of a client for a service wins.
+
+    Refused when the service is persistent, a name or the heart-beat metadata is illegal, or the connection has ended.
+    """
 
     client_id: str
     service: ServiceKey
@@ -38,7 +45,7 @@ class RegisterInstance(msgspec.Struct, frozen=True):
 
 
 class RegisterBatch(msgspec.Struct, frozen=True):
-    """A client publishes a batch, which replaces everything it published for the service."""
+    """A client publishes a batch, which replaces everything it published for the service. An empty batch withdraws it."""
 
     client_id: str
     service: ServiceKey
@@ -77,11 +84,20 @@ class Unsubscribe(msgspec.Struct, frozen=True):
 
 
 class RemoveIdleServices(msgspec.Struct, frozen=True):
-    """The empty-service cleaner: drops services without publishers that nobody touched since `idle_since_ms`, and
-    instance overlays whose instance disappeared before `overlay_since_ms`."""
+    """The empty-service cleaner: drops services that have had no publisher since `idle_since_ms` or longer.
+
+    What an operator wrote about them stays for a while (`views.expired_metadata`, `ForgetMetadata`).
+    """
 
     idle_since_ms: int
-    overlay_since_ms: int
+    now_ms: int
+
+
+class OverrideSwitch(msgspec.Struct, frozen=True):
+    """Like `UpdateSwitch`, but on this node and until the next start only (`debug=true`)."""
+
+    entry: str
+    value: str
 
 
 EphemeralCommand = (
@@ -94,13 +110,14 @@ EphemeralCommand = (
     | Subscribe
     | Unsubscribe
     | RemoveIdleServices
+    | OverrideSwitch
 )
 
 # --- durable ---------------------------------------------------------------------------------------------------------
 
 
 class RegisterPersistent(msgspec.Struct, frozen=True, tag=True, tag_field="command"):
-    """Publishes a persistent instance under the client `ip:port#false`."""
+    """Publishes a persistent instance under the client `ip:port#false`. Refused as `RegisterInstance` is."""
 
     service: ServiceKey
     instance: Instance
@@ -108,6 +125,8 @@ class RegisterPersistent(msgspec.Struct, frozen=True, tag=True, tag_field="comma
 
 
 class DeregisterPersistent(msgspec.Struct, frozen=True, tag=True, tag_field="command"):
+    """Withdraws a persistent instance. Unknown is not an error."""
+
     service: ServiceKey
     ip: str
     port: int
@@ -154,6 +173,8 @@ class DeleteService(msgspec.Struct, frozen=True, tag=True, tag_field="command"):
 
 
 class UpdateCluster(msgspec.Struct, frozen=True, tag=True, tag_field="command"):
+    """Says how the instances of a cluster are checked; refused when the service does not exist."""
+
     service: ServiceKey
     cluster: str
     check_port: int
@@ -164,7 +185,10 @@ class UpdateCluster(msgspec.Struct, frozen=True, tag=True, tag_field="command"):
 
 
 class UpdateInstanceMetadata(msgspec.Struct, frozen=True, tag=True, tag_field="command"):
-    """Writes the operator's overlay of one instance. None leaves a member as it is."""
+    """Writes the operator's overlay of one instance. None leaves a member as it is; metadata is replaced as a whole.
+
+    Refused when the service does not exist; the instance need not.
+    """
 
     service: ServiceKey
     ip: str
@@ -174,6 +198,23 @@ class UpdateInstanceMetadata(msgspec.Struct, frozen=True, tag=True, tag_field="c
     enabled: bool | None
     metadata: dict[str, str] | None
     now_ms: int
+
+
+class MergeInstanceMetadata(msgspec.Struct, frozen=True, tag=True, tag_field="command"):
+    """Adds `put` to, and takes `removed` out of, the overlay metadata of several instances (metadata/batch)."""
+
+    service: ServiceKey
+    instances: tuple[InstanceKey, ...]
+    put: dict[str, str]
+    removed: tuple[str, ...]
+    now_ms: int
+
+
+class ForgetMetadata(msgspec.Struct, frozen=True, tag=True, tag_field="command"):
+    """Drops the metadata of services and the overlays of instances that have been gone for long."""
+
+    services: tuple[ServiceKey, ...]
+    instances: tuple[tuple[ServiceKey, InstanceKey], ...]
 
 
 class UpdateSwitch(msgspec.Struct, frozen=True, tag=True, tag_field="command"):
@@ -192,5 +233,7 @@ DurableCommand = (
     | DeleteService
     | UpdateCluster
     | UpdateInstanceMetadata
+    | MergeInstanceMetadata
+    | ForgetMetadata
     | UpdateSwitch
 )

@@ -14,7 +14,7 @@ class ServiceChanged(msgspec.Struct, frozen=True):
 
 
 class ServiceSubscribed(msgspec.Struct, frozen=True):
-    """A client subscribed: push the service to this client only."""
+    """A client subscribed for the first time, or to other clusters: push the service to this client only."""
 
     service: ServiceKey
     client_id: str

@@ -14,6 +14,14 @@ DEFAULT_NAMESPACE = "public"
 DEFAULT_GROUP = "DEFAULT_GROUP"
 DEFAULT_CLUSTER = "DEFAULT"
 
+# The one metadata of everybody who has none. Never mutated, like every metadata in this room.
+NO_METADATA: dict[str, str] = {}
+
+
+def no_metadata() -> dict[str, str]:
+    """The default of a struct's member: a plain `{}` would be a new dict for each."""
+    return NO_METADATA
+
 
 class ServiceKey(NamedTuple):
     """The identity of a service. A tuple, because it is hashed on every request."""
@@ -25,6 +33,14 @@ class ServiceKey(NamedTuple):
     @property
     def grouped_name(self) -> str:
         return f"{self.group}@@{self.name}"
+
+
+class InstanceKey(NamedTuple):
+    """The identity of an instance within its service: what an overlay sticks to (Nacos: metadata id `ip:port:cluster`)."""
+
+    ip: str
+    port: int
+    cluster: str
 
 
 class Instance(msgspec.Struct, frozen=True, gc=False):
@@ -39,16 +55,31 @@ class Instance(msgspec.Struct, frozen=True, gc=False):
     healthy: bool = True
     enabled: bool = True
     cluster: str = DEFAULT_CLUSTER
-    metadata: dict[str, str] = {}
+    metadata: dict[str, str] = msgspec.field(default_factory=no_metadata)
     instance_id: str = ""
+
+    @property
+    def key(self) -> InstanceKey:
+        return InstanceKey(self.ip, self.port, self.cluster)
+
+
+# What a client publishes for one service: one instance, or a batch (never empty).
+Publication = Instance | tuple[Instance, ...]
+
+
+def instances_of(publication: Publication) -> tuple[Instance, ...]:
+    return (publication,) if isinstance(publication, Instance) else publication
 
 
 class Subscriber(msgspec.Struct, frozen=True, gc=False):
     """Who wants to hear of a service, and how it is shown in subscriber lists."""
 
     ip: str
-    port: int  # UDP port of a 1.x client; socket port of a gRPC client
+    port: int  # UDP port of a 1.x client; 0 for a gRPC client
     agent: str = ""
     app: str = "unknown"
     clusters: str = ""  # comma list; "" = all
-    namespace: str = DEFAULT_NAMESPACE
+
+    @property
+    def address(self) -> str:
+        return f"{self.ip}:{self.port}" if self.port else self.ip
