@@ -4,7 +4,9 @@ wheel     hashed-wheel timer
 entry     the codec of a log entry (CRC32C)
 wal       segmented append log, group fdatasync in a thread without the GIL
 form      urlencoded forms: bytes → dict
-http1     server side of HTTP/1.1: bytes → Request, Response → bytes
+http1     server side of HTTP/1.1: bytes → requests
+request   one HTTP request, decoded when looked at
+response  one HTTP response → bytes
 http2     server side of HTTP/2 for gRPC, on libnghttp2
 payload   the Nacos gRPC envelope (protobuf) ⇄ (type, client ip, headers, body)
 

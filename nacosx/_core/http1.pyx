@@ -1,4 +1,4 @@
-"""Server side of HTTP/1.1 (RFC 9112), without IO: bytes → `Request`s, `Response` → bytes.
+"""Server side of HTTP/1.1 (RFC 9112), without IO: bytes → `Request`s. (`request`, `response`: the values.)
 
 `Http1Parser` eats the stream of one connection in pieces of any size. Lines are judged when they are complete and in the
 order of the stream, so the answer does not depend on how the bytes were split. What it refuses follows Tomcat 9 (the
@@ -8,26 +8,23 @@ server inside Nacos 2.5.1), and is stricter where two readings of one stream wou
 * no obs-fold, no blank before the colon, no control characters;
 * Content-Length once, digits only, never beside Transfer-Encoding; `chunked` is the only coding (others: 501);
 * HTTP/1.1 needs exactly one Host.
-
-Nothing is decoded before somebody asks: a request keeps its head as one bytes object, which `header()` scans.
 """
 
-from nacosx._core.form cimport parse_form
+from nacosx._core.request cimport Request as HttpRequest, decode_path, trim
+
+# Handlers find all of HTTP in one place.
+from nacosx._core.request import Request  # no-cython-lint
+from nacosx._core.response import Response  # no-cython-lint
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeASCII, PyUnicode_DecodeLatin1
+from cpython.unicode cimport PyUnicode_DecodeASCII
 from libc.stdint cimport int64_t, uint8_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memchr, memcmp, memcpy, memmove
 
 cdef extern from "strings.h" nogil:
     int strncasecmp(const char *one, const char *other, size_t size)
-
-cdef extern from "Python.h":
-    int PyUnicode_KIND(object text) noexcept
-    void *PyUnicode_DATA(object text) noexcept
-    Py_ssize_t PyUnicode_GET_LENGTH(object text) noexcept
 
 # nacos-docker: server.max-http-request-header-size
 HEAD_BYTES_MAX = 512 * 1024
@@ -81,318 +78,9 @@ cdef str _method(const char *text, Py_ssize_t size):
     return PyUnicode_DecodeASCII(text, size, NULL)
 
 
-cdef str _decode_path(bytes raw):
-    """Percent-decoded, path parameters dropped, dot segments and double slashes resolved (Tomcat `CoyoteAdapter`).
-
-    None where Tomcat answers 400: broken or unsafe escapes (NUL, slash, backslash), not UTF-8, above the root.
-    """
-    cdef list segments = []
-    cdef bytes segment
-    for segment in raw.split(b"/"):
-        segment = segment.partition(b";")[0]
-        if b"%" in segment:
-            segment = _unescape(segment)
-            if segment is None:
-                return None
-        if segment == b"..":
-            if not segments:
-                return None
-            segments.pop()
-        elif segment and segment != b".":
-            segments.append(segment)
-    if segments and raw.endswith((b"/", b"/.", b"/..")):
-        segments.append(b"")
-    try:
-        return (b"/" + b"/".join(segments)).decode()
-    except UnicodeDecodeError:
-        return None
-
-
-cdef bytes _unescape(bytes segment):
-    cdef list parts = segment.split(b"%")
-    cdef bytearray decoded = bytearray(parts[0])
-    cdef bytes part
-    for part in parts[1:]:
-        try:
-            code = int(part[:2], 16) if part[:2].isalnum() and len(part) >= 2 else -1
-        except ValueError:
-            return None
-        if code <= 0 or code == 47 or code == 92:
-            return None
-        decoded.append(code)
-        decoded += part[2:]
-    return bytes(decoded)
-
-
 cdef bint _is_token(const char *value, Py_ssize_t size, const char *token, Py_ssize_t token_size) noexcept nogil:
     return size == token_size and strncasecmp(value, token, size) == 0
 
-
-@cython.final
-@cython.no_gc  # holds text and bytes only, so it can be in no cycle
-@cython.freelist(32)
-cdef class Request:
-    cdef readonly str method
-    cdef readonly str path
-    cdef public bytes body
-    cdef public dict fields
-    cdef public str remote_ip
-    cdef readonly bint keep_alive
-    cdef readonly bint asks_keep_alive
-    cdef readonly bint has_origin
-    cdef readonly bint is_multipart
-    cdef bytes _head  # request line and header lines, without the blank line
-    cdef Py_ssize_t _path_at
-    cdef Py_ssize_t _path_end
-    cdef Py_ssize_t _query_at
-    cdef Py_ssize_t _query_end
-    cdef Py_ssize_t _fields_at
-    cdef dict _form
-
-    def __init__(self, str method, str target, *, headers=(), bytes body=b"", str remote_ip="127.0.0.1"):
-        lines = [f"{method} {target} HTTP/1.1", "Host: localhost", f"Content-Length: {len(body)}"]
-        lines += [f"{name}: {value}" for name, value in headers]
-        parser = Http1Parser()
-        requests = parser.feed("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body)
-        if len(requests) != 1:
-            raise ValueError(parser.refusal)
-        cdef Request parsed = requests[0]
-        self.method = parsed.method
-        self.path = parsed.path
-        self.body = parsed.body
-        self.remote_ip = remote_ip
-        self.keep_alive = parsed.keep_alive
-        self.asks_keep_alive = parsed.asks_keep_alive
-        self.has_origin = parsed.has_origin
-        self.is_multipart = parsed.is_multipart
-        self._head = parsed._head
-        self._path_at = parsed._path_at
-        self._path_end = parsed._path_end
-        self._query_at = parsed._query_at
-        self._query_end = parsed._query_end
-        self._fields_at = parsed._fields_at
-
-    @property
-    def query(self):
-        return self._head[self._query_at:self._query_end]
-
-    @property
-    def raw_path(self):
-        return PyUnicode_DecodeLatin1(
-            PyBytes_AS_STRING(self._head) + self._path_at, self._path_end - self._path_at, NULL
-        )
-
-    cpdef header(self, str name):
-        cdef Py_ssize_t name_size, value_size = 0
-        cdef const char *wanted = PyUnicode_AsUTF8AndSize(name, &name_size)
-        cdef const char *value = self._find(wanted, name_size, &value_size)
-        if value == NULL:
-            return None
-        return PyUnicode_DecodeLatin1(value, value_size, NULL)
-
-    cdef const char *_find(self, const char *name, Py_ssize_t name_size, Py_ssize_t *value_size) noexcept:
-        cdef const char *at = PyBytes_AS_STRING(self._head) + self._fields_at
-        cdef const char *end = PyBytes_AS_STRING(self._head) + PyBytes_GET_SIZE(self._head)
-        cdef const char *stop
-        while at < end:
-            stop = <const char *> memchr(at, b"\n", end - at)
-            if stop - at > name_size and at[name_size] == b":" and strncasecmp(at, name, name_size) == 0:
-                at += name_size + 1
-                return _trim(at, stop, value_size)
-            at = stop + 1
-        return NULL
-
-    def headers(self):
-        cdef list pairs = []
-        cdef const char *at = PyBytes_AS_STRING(self._head) + self._fields_at
-        cdef const char *end = PyBytes_AS_STRING(self._head) + PyBytes_GET_SIZE(self._head)
-        cdef const char *stop
-        cdef const char *colon
-        cdef const char *value
-        cdef Py_ssize_t value_size = 0
-        while at < end:
-            stop = <const char *> memchr(at, b"\n", end - at)
-            colon = <const char *> memchr(at, b":", stop - at)
-            value = _trim(colon + 1, stop, &value_size)
-            pairs.append((
-                PyUnicode_DecodeLatin1(at, colon - at, NULL), PyUnicode_DecodeLatin1(value, value_size, NULL),
-            ))
-            at = stop + 1
-        return pairs
-
-    cpdef dict form(self):
-        cdef dict form
-        if self._form is None:
-            form = self._parse_form()
-            if self.fields is not None:
-                for name, value in self.fields.items():
-                    form.setdefault(name, value)
-            self._form = form
-        return self._form
-
-    cdef dict _parse_form(self):
-        cdef Py_ssize_t size = 0
-        cdef const char *value = NULL
-        if PyBytes_GET_SIZE(self.body):
-            value = self._find(b"content-type", 12, &size)
-        if value == NULL or size < 33 or strncasecmp(value, b"application/x-www-form-urlencoded", 33) != 0:
-            return parse_form(self._head[self._query_at:self._query_end], b"", None)
-        return parse_form(
-            self._head[self._query_at:self._query_end], self.body, _charset(value[33:size]) if size > 33 else None
-        )
-
-
-cdef str _charset(bytes parameters):
-    for parameter in parameters.split(b";"):
-        name, _, value = parameter.partition(b"=")
-        if name.strip().lower() == b"charset":
-            return value.strip(b" \t\"").decode("latin-1")
-    return None
-
-
-cdef const char *_trim(const char *value, const char *stop, Py_ssize_t *size) noexcept nogil:
-    while value < stop and (value[0] == b" " or value[0] == b"\t"):
-        value += 1
-    while value < stop and ((stop - 1)[0] == b" " or (stop - 1)[0] == b"\t" or (stop - 1)[0] == b"\r"):
-        stop -= 1
-    size[0] = stop - value
-    return value
-
-
-# --- responses -------------------------------------------------------------------------------------------------------
-
-cdef bytes FILTER_LINES = (
-    b"Vary: Origin\r\nVary: Access-Control-Request-Method\r\nVary: Access-Control-Request-Headers\r\n"
-    b"Content-Security-Policy: script-src 'self'\r\n"
-)
-cdef dict _openings = {}  # status, negative when bare → first lines
-cdef dict _type_lines = {}  # content type → its line and the name of the next
-cdef int TYPE_LINES_MAX = 64
-
-
-cdef bytes _opening(int status, bint bare):
-    opening = _openings.get(-status if bare else status)
-    if opening is None:
-        # Tomcat sends no reason phrase
-        opening = b"HTTP/1.1 %d \r\n" % status
-        if not bare:
-            opening += FILTER_LINES
-        _openings[-status if bare else status] = opening
-    return opening
-
-
-cdef bytes _type_line(str content_type):
-    line = _type_lines.get(content_type)
-    if line is None:
-        line = b"Content-Length: "
-        if content_type:
-            line = b"Content-Type: %s\r\n%s" % (_header_text(content_type), line)
-        if len(_type_lines) < TYPE_LINES_MAX:
-            _type_lines[content_type] = line
-    return line
-
-
-cdef bytes _header_text(str text):
-    """ISO-8859-1 without control characters, which would end the line; as Tomcat writes header values."""
-    return bytes(c if CHARS[c] & CHAR_VALUE else 32 for c in text.encode("latin-1", "replace"))
-
-
-cdef bytes _header_lines(tuple headers):
-    cdef list lines = []
-    cdef str name, value
-    cdef bytes line
-    cdef char *into
-    cdef const uint8_t *source
-    cdef Py_ssize_t name_size, value_size, at
-    for name, value in headers:
-        if PyUnicode_KIND(name) != 1 or PyUnicode_KIND(value) != 1:
-            lines.append(b"%s: %s\r\n" % (_header_text(name), _header_text(value)))
-            continue
-        name_size = PyUnicode_GET_LENGTH(name)
-        value_size = PyUnicode_GET_LENGTH(value)
-        line = PyBytes_FromStringAndSize(NULL, name_size + value_size + 4)
-        into = PyBytes_AS_STRING(line)
-        memcpy(into, PyUnicode_DATA(name), name_size)
-        into += name_size
-        into[0] = b":"
-        into[1] = b" "
-        into += 2
-        source = <const uint8_t *> PyUnicode_DATA(value)
-        for at in range(value_size):
-            into[at] = <char> source[at] if CHARS[source[at]] & CHAR_VALUE else b" "
-        into[value_size] = b"\r"
-        into[value_size + 1] = b"\n"
-        lines.append(line)
-    return b"".join(lines)
-
-
-cdef char *_put(char *into, bytes text) noexcept:
-    memcpy(into, PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text))
-    return into + PyBytes_GET_SIZE(text)
-
-
-@cython.final
-@cython.no_gc
-@cython.freelist(32)
-cdef class Response:
-    cdef readonly bytes body
-    cdef readonly int status
-    cdef readonly str content_type
-    cdef readonly tuple headers
-    cdef readonly bint bare
-
-    def __init__(
-        self,
-        bytes body not None=b"",
-        int status=200,
-        str content_type not None="application/json",
-        tuple headers not None=(),
-        bint bare=False,
-    ):
-        self.body = body
-        self.status = status
-        self.content_type = content_type
-        self.headers = headers
-        self.bare = bare
-
-    def render(self, bytes closing_lines not None, bint head_only=False, bytes extra_lines not None=b""):
-        cdef bytes opening = _opening(self.status, self.bare)
-        cdef bytes type_line = _type_line(self.content_type)
-        cdef bytes lines = _header_lines(self.headers) if self.headers else b""
-        cdef Py_ssize_t body_size = PyBytes_GET_SIZE(self.body)
-        cdef Py_ssize_t rest = body_size
-        cdef char[24] digits
-        cdef int first = 24
-        while True:
-            first -= 1
-            digits[first] = <char> (48 + rest % 10)
-            rest //= 10
-            if rest == 0:
-                break
-        cdef bytes rendered = PyBytes_FromStringAndSize(
-            NULL,
-            PyBytes_GET_SIZE(opening) + PyBytes_GET_SIZE(extra_lines) + PyBytes_GET_SIZE(lines)
-            + PyBytes_GET_SIZE(type_line) + (24 - first) + 2 + PyBytes_GET_SIZE(closing_lines) + 2
-            + (0 if head_only else body_size),
-        )
-        cdef char *into = PyBytes_AS_STRING(rendered)
-        into = _put(into, opening)
-        into = _put(into, extra_lines)
-        into = _put(into, lines)
-        into = _put(into, type_line)
-        memcpy(into, digits + first, 24 - first)
-        into += 24 - first
-        into[0] = b"\r"
-        into[1] = b"\n"
-        into = _put(into + 2, closing_lines)
-        into[0] = b"\r"
-        into[1] = b"\n"
-        if not head_only:
-            _put(into + 2, self.body)
-        return rendered
-
-
-# --- the machine -----------------------------------------------------------------------------------------------------
 
 cdef enum:
     START  # between requests
@@ -425,7 +113,7 @@ cdef class Http1Parser:
     cdef Py_ssize_t _scan_at
 
     # the request being read
-    cdef Request _request
+    cdef HttpRequest _request
     cdef bint _http11
     cdef bint _closing
     cdef bint _chunked
@@ -578,7 +266,7 @@ cdef class Http1Parser:
     cdef int _begin(self) except -1:
         self._state = LINE
         self._line_at = self._scan_at = 0
-        self._request = Request.__new__(Request)
+        self._request = HttpRequest.__new__(HttpRequest)
         self._closing = self._chunked = self._expecting = False
         self._header_count = self._host_count = 0
         self._content_length = -1
@@ -608,12 +296,12 @@ cdef class Http1Parser:
                     self._refuse(400, "the request line does not end in CRLF")
                     return 0
                 self._judge_line(line, length - 1)
-                self._request._fields_at = end + 1
+                self._request.fields_at = end + 1
             else:
                 if length and line[length - 1] == b"\r":
                     length -= 1
                 if length == 0:
-                    self._request._head = PyBytes_FromStringAndSize(text, self._line_at)
+                    self._request.head = PyBytes_FromStringAndSize(text, self._line_at)
                     self._judge_head(size - end - 1)
                     return end + 1
                 self._judge_field(line, length)
@@ -651,15 +339,15 @@ cdef class Http1Parser:
         return 0
 
     cdef int _judge_target(self, const char *line, Py_ssize_t at, Py_ssize_t end) except -1:
-        cdef Request request = self._request
+        cdef HttpRequest request = self._request
         cdef Py_ssize_t start = at
         cdef bint plain = True
         cdef char last = 0
         if line[at] != b"/":
             if end - at == 1 and line[at] == b"*" and request.method == "OPTIONS":
                 request.path = "*"
-                request._path_at = at
-                request._path_end = request._query_at = request._query_end = end
+                request.path_at = at
+                request.path_end = request.query_at = request.query_end = end
                 return 0
             # RFC 9112 §3.2.2: a server must accept the absolute form
             if end - at > 7 and strncasecmp(line + at, b"http://", 7) == 0:
@@ -683,20 +371,20 @@ cdef class Http1Parser:
                 plain = False
             last = line[at]
             at += 1
-        request._path_at = start
-        request._path_end = at
-        request._query_at = at + 1 if at < end else at
-        request._query_end = end
+        request.path_at = start
+        request.path_end = at
+        request.query_at = at + 1 if at < end else at
+        request.query_end = end
         while at < end:
             if not CHARS[<uint8_t> line[at]] & CHAR_TARGET:
                 return self._refuse(400, "illegal character in the request target")
             at += 1
-        if request._path_end == start:
+        if request.path_end == start:
             request.path = "/"
         elif plain:
-            request.path = PyUnicode_DecodeASCII(line + start, request._path_end - start, NULL)
+            request.path = PyUnicode_DecodeASCII(line + start, request.path_end - start, NULL)
         else:
-            request.path = _decode_path(line[start:request._path_end])
+            request.path = decode_path(line[start:request.path_end])
             if request.path is None:
                 return self._refuse(400, "illegal request path")
         return 0
@@ -717,7 +405,7 @@ cdef class Http1Parser:
             return self._refuse(400, "too many headers")
         if name_size not in (4, 6, 10, 12, 14, 17):
             return 0
-        value = _trim(line + name_size + 1, line + size, &value_size)
+        value = trim(line + name_size + 1, line + size, &value_size)
         if name_size == 4:
             if strncasecmp(line, b"host", 4) == 0:
                 self._host_count += 1
@@ -769,7 +457,7 @@ cdef class Http1Parser:
             stop = <const char *> memchr(value, b",", end - value)
             if stop == NULL:
                 stop = end
-            token = _trim(value, stop, &token_size)
+            token = trim(value, stop, &token_size)
             if _is_token(token, token_size, b"close", 5):
                 self._closing = True
             elif _is_token(token, token_size, b"keep-alive", 10):
@@ -904,7 +592,7 @@ cdef class Http1Parser:
         return self._deliver(body, requests)
 
     cdef int _deliver(self, bytes body, list requests) except -1:
-        cdef Request request = self._request
+        cdef HttpRequest request = self._request
         request.body = body
         self._request = None
         requests.append(request)

@@ -293,8 +293,8 @@ class HttpConnection(asyncio.Protocol):
         except MultipartError as error:
             reason = f"caused: Failed to parse multipart servlet request; nested exception is {error};"
             return route.refuse(NacosError(SERVER, reason))
-        except Exception:
-            return failed(route, request)
+        except Exception as error:
+            return failed(route, request, error)
         if isinstance(answer, Response):
             return answer
         self._task = self._server.loop.create_task(settle(request, route, answer))
@@ -418,13 +418,13 @@ async def settle(request: Request, route: Route, answer: Coroutine[Any, Any, Res
         return await answer
     except NacosError as error:
         return route.refuse(error)
-    except Exception:
-        return failed(route, request)
+    except Exception as error:
+        return failed(route, request, error)
 
 
-def failed(route: Route, request: Request) -> Response:
-    """The answer to an exception that is our bug; called while it is handled."""
-    logger.exception("%s %s failed", request.method, request.path)
+def failed(route: Route, request: Request, error: Exception) -> Response:
+    """The answer to an exception that is our bug."""
+    logger.error("%s %s failed", request.method, request.path, exc_info=error)
     return route.refuse(NacosError(SERVER, "caused: internal error;"))
 
 
