@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from typing import cast
 
 from nacosx.clock import Clock
 from nacosx.config.catalog import Catalog
 from nacosx.engine.log_group import LogGroup
 from nacosx.engine.reactions import Reactions, react
-from nacosx.engine.rooms import DurableCommand
+from nacosx.engine.rooms import NAMING_COMMANDS, DurableCommand
 from nacosx.namespaces import Namespaces
+from nacosx.naming.commands import DurableCommand as NamingCommand
 from nacosx.naming.commands import EphemeralCommand
 from nacosx.naming.registry import Registry
 
@@ -42,7 +44,10 @@ class Gateway:
     def propose(self, command: DurableCommand) -> asyncio.Future[None]:
         """To be awaited: done once the command is on disk and applied.
 
-        NacosError when `apply` refuses it, when too much waits for the disk (OVER_THRESHOLD), when it is too large
-        (PARAMETER_INVALID), or when the disk fails (SERVER): then nothing has changed.
+        NacosError when `check` or `apply` refuses it, when too much waits for the disk (OVER_THRESHOLD), when it is too
+        large (PARAMETER_INVALID), or when the disk fails (SERVER): then nothing has changed.
         """
+        if type(command) in NAMING_COMMANDS:
+            # What depends on ephemeral state is refused before it is logged: a replay of the log could not refuse it.
+            self.registry.check(cast(NamingCommand, command))
         return self._log_group.propose(command)

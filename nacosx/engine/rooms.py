@@ -18,6 +18,7 @@ from nacosx.naming.registry import Registry
 DurableCommand = naming.DurableCommand | config.DurableCommand | namespaces.DurableCommand
 
 CONFIG_COMMANDS: frozenset[type[Any]] = frozenset(get_args(config.DurableCommand))
+NAMING_COMMANDS: frozenset[type[Any]] = frozenset(get_args(naming.DurableCommand))
 
 encode = msgspec.msgpack.Encoder().encode
 _decoder: msgspec.msgpack.Decoder[DurableCommand] = msgspec.msgpack.Decoder(DurableCommand)
@@ -37,9 +38,13 @@ class Rooms:
         self.registry = registry
         self.catalog = catalog
         self.namespaces = namespaces_
-        self._snapshots = {"naming": registry, "config": catalog, "namespaces": namespaces_}
+        self._snapshots: dict[str, Registry | Catalog | namespaces.Namespaces] = {
+            "naming": registry,
+            "config": catalog,
+            "namespaces": namespaces_,
+        }
         self._apply: dict[type[Any], Callable[[Any], Sequence[Any]]] = {
-            **dict.fromkeys(get_args(naming.DurableCommand), registry.apply),
+            **dict.fromkeys(NAMING_COMMANDS, registry.apply),
             **dict.fromkeys(CONFIG_COMMANDS, catalog.apply),
             **dict.fromkeys(get_args(namespaces.DurableCommand), namespaces_.apply),
         }

@@ -223,7 +223,7 @@ class Registry:
         )
 
     def restore(self, data: bytes) -> None:
-        """Becomes what the snapshot says; nothing ephemeral survives. Raises NacosError(SERVER) when it cannot be read."""
+        """Becomes what the snapshot says; nothing ephemeral survives. Raises ValueError when it cannot be read."""
         snapshot = decode_snapshot(data)
         Registry.__init__(self)
         self._durable_switches = self.switches = snapshot.switches

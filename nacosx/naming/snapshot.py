@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import msgspec
 
-from nacosx.errors import SERVER, NacosError
 from nacosx.naming.metadata import InstanceOverlay, ServiceMetadata
 from nacosx.naming.model import Instance, InstanceKey, ServiceKey
 from nacosx.naming.switches import Switches
@@ -32,11 +31,8 @@ def encode_snapshot(snapshot: Snapshot) -> bytes:
 
 
 def decode_snapshot(data: bytes) -> Snapshot:
-    """Raises NacosError(SERVER) when the bytes are not a snapshot of this version."""
-    try:
-        snapshot = _decoder.decode(data)
-    except msgspec.DecodeError as error:
-        raise NacosError(SERVER, f"naming snapshot cannot be read: {error}") from error
+    """Raises ValueError when the bytes are not a snapshot of this version."""
+    snapshot = _decoder.decode(data)
     if snapshot.version != SNAPSHOT_VERSION:
-        raise NacosError(SERVER, f"naming snapshot has version {snapshot.version}, this build reads {SNAPSHOT_VERSION}")
+        raise ValueError(f"naming snapshot has version {snapshot.version}, this build reads {SNAPSHOT_VERSION}")
     return snapshot
