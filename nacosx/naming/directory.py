@@ -176,7 +176,7 @@ def published(registry: Registry, client_id: str) -> list[tuple[ServiceKey, tupl
 
 def subscribed(registry: Registry, client_id: str) -> list[tuple[ServiceKey, Subscriber]]:
     """What a client subscribes to. Raises NacosError(NOT_FOUND)."""
-    return [(key, registry.subscribers[key][client_id]) for key in client(registry, client_id).subscribed or ()]
+    return [(key, registry.subscribers[key][client_id]) for key in client(registry, client_id).subscribed]
 
 
 def publishers(registry: Registry, key: ServiceKey) -> list[tuple[str, tuple[Instance, ...]]]:

@@ -28,7 +28,7 @@ from nacosx.errors import (
     NacosError,
 )
 from nacosx.naming import switches as switch_entries
-from nacosx.naming.client import Client, address_client_id, is_connection, is_ephemeral
+from nacosx.naming.client import Client, address_client_id, is_connection, is_ephemeral, with_key, without_key
 from nacosx.naming.commands import (
     ConnectClient,
     CreateService,
@@ -60,6 +60,7 @@ from nacosx.naming.metadata import NO_OVERLAY, ClusterMetadata, InstanceOverlay,
 from nacosx.naming.model import Instance, InstanceKey, Publication, ServiceKey, Subscriber, instances_of
 from nacosx.naming.rendered import RenderedAnswers
 from nacosx.naming.service import Service
+from nacosx.naming.sharing import SharedParts
 from nacosx.naming.snapshot import SNAPSHOT_VERSION, Snapshot, decode_snapshot, encode_snapshot
 from nacosx.naming.switches import Switches
 
@@ -78,6 +79,7 @@ class Registry:
         "overlays",
         "rendered",
         "services",
+        "shared",
         "subscriber_count",
         "subscribers",
         "switches",
@@ -98,6 +100,7 @@ class Registry:
         self.instance_count = 0
         self.subscriber_count = 0
         self.rendered = RenderedAnswers()
+        self.shared = SharedParts()  # whoever registers builds his instances by it
 
     # --- commands ----------------------------------------------------------------------------------------------------
 
@@ -274,7 +277,7 @@ class Registry:
         if client is None or key not in client.published:
             return []
         client.updated_ms = now_ms
-        del client.published[key]
+        client.published = without_key(client.published, key)
         events: list[Event] = [self._withdraw(client_id, self.services[key], now_ms)]
         self._release_idle_address(client, events)
         return events
@@ -286,7 +289,7 @@ class Registry:
         events: list[Event] = [
             self._withdraw(client.client_id, self.services[key], command.now_ms) for key in client.published
         ]
-        for key in client.subscribed or ():
+        for key in client.subscribed:
             self._drop_subscriber(client.client_id, key)
         events.append(ClientReleased(client.client_id))
         return events
@@ -312,9 +315,7 @@ class Registry:
         before = subscribers.get(client_id)
         subscribers[client_id] = subscriber
         if before is None:
-            if client.subscribed is None:
-                client.subscribed = {}
-            client.subscribed[key] = None
+            client.subscribed = with_key(client.subscribed, key)
             self.subscriber_count += 1
         elif before.clusters == subscriber.clusters:
             return []
@@ -322,10 +323,10 @@ class Registry:
 
     def _unsubscribe(self, command: Unsubscribe) -> list[Event]:
         client = self.clients.get(command.client_id)
-        if client is None or client.subscribed is None or command.service not in client.subscribed:
+        if client is None or command.service not in client.subscribed:
             return []
         client.updated_ms = command.now_ms
-        del client.subscribed[command.service]
+        client.subscribed = without_key(client.subscribed, command.service)
         self._drop_subscriber(client.client_id, command.service)
         events: list[Event] = []
         self._release_idle_address(client, events)
@@ -452,7 +453,7 @@ class Registry:
         if before is None:
             if not publishers:
                 del self.empty[key]
-            client.published[key] = None
+            client.published = with_key(client.published, key)
             self.instance_count += len(instances_of(publication))
         elif before == publication:
             return []
@@ -490,7 +491,7 @@ class Registry:
 
     def _new_service(self, key: ServiceKey, *, ephemeral: bool, now_ms: int) -> Service:
         key = _interned(key)
-        service = self.services[key] = Service(key, ephemeral=ephemeral)
+        service = self.services[key] = Service(key, ephemeral, {})
         self.groups.setdefault(key[:2], {})[key] = None
         self.empty[key] = now_ms
         metadata = self.metadata.get(key)

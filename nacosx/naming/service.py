@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
+
 from nacosx.naming.model import Instance, Publication, ServiceKey
 
 
-class Service:
+class Service(msgspec.Struct, gc=False, eq=False):
     """A singleton: it exists from the first registration (or its creation by an operator) until the cleaner drops it.
 
-    Changed by `Registry.apply` only. There are many thousands of these: every slot costs 8 bytes each.
+    Changed by `Registry.apply` only. There are many thousands of these: every member costs 8 bytes each.
     """
 
-    __slots__ = ("ephemeral", "key", "publishers", "rendered")
-
-    def __init__(self, key: ServiceKey, *, ephemeral: bool) -> None:
-        self.key = key
-        self.ephemeral = ephemeral  # fixed by the first registration
-        self.publishers: dict[str, Publication] = {}  # client id → what it publishes, in order of registration
-        # What `views` rendered since the last change; None for the many services nobody asks for. See `rendered`.
-        self.rendered: dict[tuple[str, bool, int], bytes] | None = None
+    key: ServiceKey
+    ephemeral: bool  # fixed by the first registration
+    publishers: dict[str, Publication]  # client id → what it publishes, in order of registration
+    # What `views` rendered since the last change; None for the many services nobody asks for. See `rendered`.
+    rendered: dict[tuple[str, bool, int], bytes] | None = None
 
     def instances(self) -> Iterator[Instance]:
         """Everything published, without overlays. The same address may come from two clients."""
