@@ -44,7 +44,7 @@ def too_long(name: str, length_max: int) -> str:
         ("n", "g", "s", "c" * 65, too_long("cluster", 64)),
     ],
 )
-def test_names_of_services(namespace: str, group: str, name: str, clusters: str, refusal: str) -> None:
+def test_names_of_services_have_lengths_and_characters(namespace: str, group: str, name: str, clusters: str, refusal: str) -> None:
     assert Checks().service(namespace, group, name, clusters) == refusal
 
 
@@ -64,7 +64,7 @@ def test_names_of_services(namespace: str, group: str, name: str, clusters: str,
         ("1" * 5000, WRONG_PORT),
     ],
 )
-def test_ports(port: int | str | None, refusal: str) -> None:
+def test_a_port_is_a_number_within_its_range(port: int | str | None, refusal: str) -> None:
     assert Checks().instance("10.0.0.1", port, "", None) == refusal
 
 
@@ -80,7 +80,7 @@ def test_metadata_counts_keys_and_values_together() -> None:
     assert Checks(metadata_length_max=4).metadata({"ab": "cd", "e": None}) == too_long("Metadata", 4)
 
 
-def test_names_of_configs() -> None:
+def test_names_of_configs_have_lengths_and_characters() -> None:
     assert Checks().config("t", "com.example:a-b_c.yaml", "G") == ""
     assert Checks().config("t", "bad id", "G") == illegal("dataId")
     assert Checks().config("t", "d" * 257, "G") == too_long("dataId", 256)
