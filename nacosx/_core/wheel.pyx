@@ -7,9 +7,11 @@ of their own until a tick (or until that queue is full) and are then unlinked.
 
 What differs, because the wheel is passive (no thread, no clock; `advance` is told the time):
 
-* A timeout keeps the number of the tick it is due at; its remaining rounds are the distance to it. So ticks at which
-  nothing is due are skipped, not counted down, and `wakeup_ms` says when the next one is: a bitmap finds the occupied
-  slots, each bucket knows the earliest tick of its timeouts.
+* A timeout keeps its deadline; its remaining rounds are the distance to it. So ticks at which nothing is due are skipped,
+  not counted down, and `wakeup_ms` says when the next one is: a bitmap finds the occupied slots, each bucket knows the
+  earliest deadline of its timeouts.
+* A timeout can be restarted. A later deadline is only written down; the bucket it was in passes it on when it is visited.
+  That makes a heart beat or an idle connection one store instead of cancel and schedule.
 * What is due is moved to a due queue first and run from there: callbacks may schedule, cancel and stop as they like.
 
 Times are integral milliseconds ≥ 0 of one monotonic clock. Everything happens under the GIL; no call blocks.
@@ -18,7 +20,7 @@ Times are integral milliseconds ≥ 0 of one monotonic clock. Everything happens
 cimport cython
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
-from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint64_t
+from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 
 import logging
@@ -41,7 +43,6 @@ cdef enum:
     STATE_EXPIRED = 2
 
 cdef enum Place:
-    NOWHERE = 0
     PENDING = 1
     BUCKET = 2
     DUE = 3
@@ -72,7 +73,7 @@ cdef struct Chain:
 
 cdef struct Bucket:
     Chain chain
-    int64_t earliest_tick  # not after any timeout of the chain; after a cancellation perhaps too early, until visited
+    int64_t earliest_ms  # not after any deadline of the chain; after cancel or restart perhaps too early, until visited
 
 
 @cython.final
@@ -86,7 +87,8 @@ cdef class Timeout:
     cdef readonly object callback
     cdef readonly object argument
     cdef readonly int64_t deadline_ms
-    cdef int64_t due_tick
+    cdef readonly int64_t started_ms
+    cdef uint32_t slot  # in whose bucket it is, if it is in one
     cdef uint8_t _state
     cdef uint8_t place
 
@@ -109,7 +111,7 @@ cdef class Timeout:
         if self.wheel == NULL:
             return 0
         cdef HashedWheelTimer wheel = <HashedWheelTimer>self.wheel
-        return max(0, self.due_tick - wheel.tick) // wheel.slots
+        return max(0, tick_of(wheel, self.deadline_ms) - wheel.tick) // wheel.slots
 
     def cancel(self):
         """Prevents the callback. False when it already ran or was cancelled."""
@@ -122,6 +124,25 @@ cdef class Timeout:
         self.argument = None
         if self.wheel != NULL:
             enqueue_cancelled(<HashedWheelTimer>self.wheel, <PyObject*>self)
+        return True
+
+    def restart(self, int64_t now_ms, int64_t delay_ms):
+        """Moves the deadline to `now_ms + delay_ms`. False when it already ran, was cancelled or its wheel stopped.
+
+        `started_ms` tells the `now_ms` of the last start: when somebody was heard of last.
+        """
+        if self._state != STATE_INIT or self.wheel == NULL:
+            return False
+        cdef HashedWheelTimer wheel = <HashedWheelTimer>self.wheel
+        cdef int64_t deadline_ms = deadline_of(wheel, now_ms, delay_ms)
+        cdef bint sooner = deadline_ms < self.deadline_ms
+        self.started_ms = now_ms
+        self.deadline_ms = deadline_ms
+        if sooner or self.place == DUE:
+            unlink(chain_of(wheel, <PyObject*>self), <PyObject*>self)
+            if self.place == BUCKET and wheel.buckets[self.slot].chain.head == NULL:
+                vacate(wheel, self.slot)
+            enqueue(wheel, <PyObject*>self)
         return True
 
     def __repr__(self):
@@ -150,7 +171,7 @@ cdef class HashedWheelTimer:
     cdef uint64_t* occupied  # one bit a slot
     cdef int64_t words
     cdef Chain queue  # the pending queue
-    cdef int64_t queue_earliest_tick
+    cdef int64_t queue_earliest_ms
     cdef Chain due
     cdef PyObject** cancelled
     cdef Py_ssize_t cancelled_count
@@ -170,7 +191,7 @@ cdef class HashedWheelTimer:
         self.mask = self.slots - 1
         self.tick_ms = tick_ms
         self.pending_max = pending_max
-        self.queue_earliest_tick = INT64_MAX
+        self.queue_earliest_ms = INT64_MAX
         self.words = (self.slots + 63) // 64
         self.buckets = <Bucket*>calloc(self.slots, sizeof(Bucket))
         self.occupied = <uint64_t*>calloc(self.words, sizeof(uint64_t))
@@ -193,7 +214,6 @@ cdef class HashedWheelTimer:
         Raises `RejectedError` at the pending limit and `RuntimeError` once stopped.
         """
         cdef Timeout timeout
-        cdef int64_t deadline_ms
         if self.stopped:
             raise RuntimeError("cannot be started once stopped")
         if self.pending_max > 0 and self.pending >= self.pending_max:
@@ -202,24 +222,15 @@ cdef class HashedWheelTimer:
                 f"maximum allowed pending timeouts ({self.pending_max})"
             )
         start(self, now_ms)
-        if delay_ms < 0:
-            delay_ms = 0
-        # Guard against overflow: too far away is as far away as can be said.
-        if delay_ms <= INT64_MAX - self.tick_ms - now_ms:
-            deadline_ms = now_ms + delay_ms
-        else:
-            deadline_ms = INT64_MAX - self.tick_ms
         timeout = Timeout.__new__(Timeout)
         timeout.callback = callback
         timeout.argument = argument
-        timeout.deadline_ms = deadline_ms
-        timeout.due_tick = deadline_ms // self.tick_ms + (deadline_ms % self.tick_ms != 0)
+        timeout.started_ms = now_ms
+        timeout.deadline_ms = deadline_of(self, now_ms, delay_ms)
         timeout.wheel = <PyObject*>self
         Py_INCREF(timeout)
-        link(&self.queue, <PyObject*>timeout, PENDING)
+        enqueue(self, <PyObject*>timeout)
         self.pending += 1
-        if timeout.due_tick < self.queue_earliest_tick:
-            self.queue_earliest_tick = timeout.due_tick
         return timeout
 
     def advance(self, int64_t now_ms, object failed not None):
@@ -257,12 +268,13 @@ cdef class HashedWheelTimer:
         return ran
 
     def wakeup_ms(self):
-        """When `advance` has to be called next; None: never. Not late, and early only for timeouts since cancelled."""
+        """When `advance` has to be called next; None: never. Not late; early only for those since cancelled or restarted."""
         cdef int64_t tick
         if self.due.head != NULL:
-            tick = self.tick
-        else:
-            tick = min(self.queue_earliest_tick, earliest_tick(self, self.tick))
+            return self.tick * self.tick_ms
+        tick = earliest_tick(self, self.tick)
+        if self.queue.head != NULL:
+            tick = min(tick, tick_of(self, self.queue_earliest_ms))
         if tick == INT64_MAX:
             return None
         return max(tick, self.tick) * self.tick_ms
@@ -296,13 +308,29 @@ cdef int start(HashedWheelTimer self, int64_t now_ms) except -1:
     return 0
 
 
+cdef inline int64_t tick_of(HashedWheelTimer self, int64_t deadline_ms) noexcept:
+    """The first tick that is not before the deadline."""
+    if self.tick_ms == 1:
+        return deadline_ms
+    return deadline_ms // self.tick_ms + (deadline_ms % self.tick_ms != 0)
+
+
+cdef inline int64_t deadline_of(HashedWheelTimer self, int64_t now_ms, int64_t delay_ms) noexcept:
+    if delay_ms <= 0:
+        return now_ms
+    # Guard against overflow: too far away is as far away as can be said.
+    if delay_ms > INT64_MAX - self.tick_ms - now_ms:
+        return INT64_MAX - self.tick_ms
+    return now_ms + delay_ms
+
+
 cdef int collect_due(HashedWheelTimer self, int64_t now_tick) noexcept:
     """Moves every timeout due up to `now_tick` to the due queue, tick by tick; ticks with nothing to do are skipped."""
     cdef int64_t tick = self.tick
     while tick <= now_tick:
         self.tick = tick
-        transfer(self, tick)
-        expire(self, tick)
+        transfer(self)
+        expire(self)
         if self.queue.head != NULL:
             tick += 1
         else:
@@ -312,52 +340,61 @@ cdef int collect_due(HashedWheelTimer self, int64_t now_tick) noexcept:
     return 0
 
 
-cdef int transfer(HashedWheelTimer self, int64_t tick) noexcept:
+cdef int transfer(HashedWheelTimer self) noexcept:
     """Moves pending timeouts to the bucket of their tick; those already late to the bucket of this tick."""
     cdef int64_t moved = 0
-    cdef int64_t slot
     cdef PyObject* timeout
-    cdef Bucket* bucket
     while self.queue.head != NULL:
         if moved == transfers_max:
-            self.queue_earliest_tick = tick  # the rest is urgent: something in it may be due
+            self.queue_earliest_ms = self.tick * self.tick_ms  # the rest is urgent: something in it may be due
             return 0
         moved += 1
         timeout = self.queue.head
         unlink(&self.queue, timeout)
-        if (<Timeout>timeout).due_tick < tick:
-            (<Timeout>timeout).due_tick = tick
-        slot = (<Timeout>timeout).due_tick & self.mask
-        bucket = &self.buckets[slot]
-        if bucket.chain.head == NULL:
-            bucket.earliest_tick = INT64_MAX
-            self.occupied[slot >> 6] |= <uint64_t>1 << (slot & 63)
-        if (<Timeout>timeout).due_tick < bucket.earliest_tick:
-            bucket.earliest_tick = (<Timeout>timeout).due_tick
-        link(&bucket.chain, timeout, BUCKET)
-    self.queue_earliest_tick = INT64_MAX
+        put(self, timeout)
+    self.queue_earliest_ms = INT64_MAX
     return 0
 
 
-cdef int expire(HashedWheelTimer self, int64_t tick) noexcept:
-    """Moves what is due of the bucket of this tick to the due queue."""
-    cdef int64_t slot = tick & self.mask
+cdef inline int put(HashedWheelTimer self, PyObject* timeout) noexcept:
+    """Appends to the bucket where the wheel will find it at its tick; at this tick if that is past."""
+    cdef int64_t deadline_ms = (<Timeout>timeout).deadline_ms
+    cdef int64_t slot = max(tick_of(self, deadline_ms), self.tick) & self.mask
+    cdef Bucket* bucket = &self.buckets[slot]
+    if bucket.chain.head == NULL:
+        bucket.earliest_ms = deadline_ms
+        self.occupied[slot >> 6] |= <uint64_t>1 << (slot & 63)
+    elif deadline_ms < bucket.earliest_ms:
+        bucket.earliest_ms = deadline_ms
+    (<Timeout>timeout).slot = <uint32_t>slot
+    link(&bucket.chain, timeout, BUCKET)
+    return 0
+
+
+cdef int expire(HashedWheelTimer self) noexcept:
+    """Moves what is due of the bucket of this tick to the due queue, and what was restarted to the bucket of its tick."""
+    cdef int64_t slot = self.tick & self.mask
+    cdef int64_t now_ms = self.tick * self.tick_ms
     cdef Bucket* bucket = &self.buckets[slot]
     cdef PyObject* timeout = bucket.chain.head
     cdef PyObject* following
-    cdef int64_t due_tick
-    if timeout == NULL or bucket.earliest_tick > tick:
+    cdef int64_t deadline_ms
+    cdef int64_t earliest_ms = INT64_MAX
+    if timeout == NULL or bucket.earliest_ms > now_ms:
         return 0
-    bucket.earliest_tick = INT64_MAX
     while timeout != NULL:
         following = (<Timeout>timeout).next
-        due_tick = (<Timeout>timeout).due_tick
-        if due_tick <= tick:
+        deadline_ms = (<Timeout>timeout).deadline_ms
+        if deadline_ms <= now_ms:
             unlink(&bucket.chain, timeout)
             link(&self.due, timeout, DUE)
-        elif due_tick < bucket.earliest_tick:
-            bucket.earliest_tick = due_tick
+        elif tick_of(self, deadline_ms) & self.mask != slot:
+            unlink(&bucket.chain, timeout)
+            put(self, timeout)
+        elif deadline_ms < earliest_ms:
+            earliest_ms = deadline_ms
         timeout = following
+    bucket.earliest_ms = earliest_ms
     if bucket.chain.head == NULL:
         vacate(self, slot)
     return 0
@@ -376,7 +413,7 @@ cdef int64_t earliest_tick(HashedWheelTimer self, int64_t tick) noexcept:
     cdef uint64_t word = self.occupied[word_index] & (<uint64_t>-1 << (first_slot & 63))
     for _visited in range(self.words + 1):
         while word != 0:
-            found = self.buckets[(word_index << 6) + lowest_bit(word)].earliest_tick
+            found = visit_tick(self, tick, (word_index << 6) + lowest_bit(word))
             if found - tick < self.slots:
                 return found
             if found < earliest:
@@ -387,6 +424,12 @@ cdef int64_t earliest_tick(HashedWheelTimer self, int64_t tick) noexcept:
             word_index = 0
         word = self.occupied[word_index]
     return earliest
+
+
+cdef inline int64_t visit_tick(HashedWheelTimer self, int64_t tick, int64_t slot) noexcept:
+    """When the wheel, being at `tick`, is at this slot and not before its earliest deadline."""
+    cdef int64_t earliest = max(tick, tick_of(self, self.buckets[slot].earliest_ms))
+    return earliest + ((slot - earliest) & self.mask)
 
 
 # --- chains ----------------------------------------------------------------------------------------------------------
@@ -405,6 +448,22 @@ cdef int link(Chain* chain, PyObject* timeout, uint8_t place) noexcept:
     return 0
 
 
+cdef inline int enqueue(HashedWheelTimer self, PyObject* timeout) noexcept:
+    """Appends to the pending queue."""
+    if (<Timeout>timeout).deadline_ms < self.queue_earliest_ms:
+        self.queue_earliest_ms = (<Timeout>timeout).deadline_ms
+    link(&self.queue, timeout, PENDING)
+    return 0
+
+
+cdef inline Chain* chain_of(HashedWheelTimer self, PyObject* timeout) noexcept:
+    if (<Timeout>timeout).place == PENDING:
+        return &self.queue
+    if (<Timeout>timeout).place == DUE:
+        return &self.due
+    return &self.buckets[(<Timeout>timeout).slot].chain
+
+
 cdef int unlink(Chain* chain, PyObject* timeout) noexcept:
     """Takes out; the chain's reference goes over to the caller."""
     cdef PyObject* following = (<Timeout>timeout).next
@@ -419,7 +478,15 @@ cdef int unlink(Chain* chain, PyObject* timeout) noexcept:
         (<Timeout>following).prev = preceding
     (<Timeout>timeout).next = NULL
     (<Timeout>timeout).prev = NULL
-    (<Timeout>timeout).place = NOWHERE
+    return 0
+
+
+cdef int remove(HashedWheelTimer self, PyObject* timeout) noexcept:
+    """Takes out of wherever it is, for good."""
+    cdef Chain* chain = chain_of(self, timeout)
+    if (<Timeout>timeout).place == BUCKET and chain.head == chain.tail:
+        vacate(self, (<Timeout>timeout).slot)
+    release(chain, timeout)
     return 0
 
 
@@ -455,7 +522,7 @@ cdef int release_all(HashedWheelTimer self) noexcept:
             vacate(self, slot)
             release_chain(&self.buckets[slot].chain)
     release_chain(&self.queue)
-    self.queue_earliest_tick = INT64_MAX
+    self.queue_earliest_ms = INT64_MAX
     self.pending = 0
     return 0
 
@@ -484,20 +551,11 @@ cdef int enqueue_cancelled(HashedWheelTimer self, PyObject* timeout) noexcept:
 cdef int process_cancelled(HashedWheelTimer self) noexcept:
     """Unlinks the cancelled timeouts. They hold no callback and no argument, so this runs nobody's destructor."""
     cdef Py_ssize_t index
-    cdef int64_t slot
-    cdef PyObject* timeout
     for index in range(self.cancelled_count):
-        timeout = self.cancelled[index]
-        if (<Timeout>timeout).place == PENDING:
-            release(&self.queue, timeout)
-        else:
-            slot = (<Timeout>timeout).due_tick & self.mask
-            release(&self.buckets[slot].chain, timeout)
-            if self.buckets[slot].chain.head == NULL:
-                vacate(self, slot)
+        remove(self, self.cancelled[index])
     self.cancelled_count = 0
     if self.queue.head == NULL:
-        self.queue_earliest_tick = INT64_MAX
+        self.queue_earliest_ms = INT64_MAX
     return 0
 
 

@@ -45,16 +45,32 @@ class Ticker:
         self._wakeup: Wakeup | None = None
         self._wakeup_ms = NEVER_MS
 
-    def schedule(self, delay_ms: int, callback: Callable[[Any], object], argument: Any = None) -> Timeout:
+    def schedule(
+        self, delay_ms: int, callback: Callable[[Any], object], argument: Any = None, since_ms: int | None = None
+    ) -> Timeout:
         """Calls `callback(argument)` on the event loop, never before `delay_ms` have passed; 0 = in the next turn of the loop.
 
+        The delay counts from `since_ms` (monotonic, not after now), which is now if not given.
         Raises `RejectedError` at the limit and `RuntimeError` once stopped.
         """
-        now_ms = self._monotonic_ms()
-        timeout = self._schedule(now_ms, delay_ms, callback, argument)
-        if now_ms + delay_ms < self._wakeup_ms:
-            self._wake_at(now_ms + delay_ms, now_ms)
+        if since_ms is None:
+            since_ms = self._monotonic_ms()
+        timeout = self._schedule(since_ms, delay_ms, callback, argument)
+        if since_ms + delay_ms < self._wakeup_ms:
+            self._wake_at(since_ms + delay_ms)
         return timeout
+
+    def restart(self, timeout: Timeout, delay_ms: int) -> bool:
+        """Lets the delay of a timeout begin anew. False when it already ran or was cancelled: schedule another one.
+
+        Much cheaper than cancel and schedule when the deadline moves away, as that of an idle connection does.
+        """
+        now_ms = self._monotonic_ms()
+        if not timeout.restart(now_ms, delay_ms):
+            return False
+        if now_ms + delay_ms < self._wakeup_ms:
+            self._wake_at(now_ms + delay_ms)
+        return True
 
     @property
     def pending(self) -> int:
@@ -66,11 +82,11 @@ class Ticker:
         self._sleep()
         return self._wheel.stop()
 
-    def _wake_at(self, wakeup_ms: int, now_ms: int) -> None:
+    def _wake_at(self, wakeup_ms: int) -> None:
         if self._wakeup is not None:
             self._wakeup.cancel()
         self._wakeup_ms = wakeup_ms
-        self._wakeup = self._loop.call_later(max(0, wakeup_ms - now_ms) / 1000, self._tick)
+        self._wakeup = self._loop.call_later(max(0, wakeup_ms - self._monotonic_ms()) / 1000, self._tick)
 
     def _sleep(self) -> None:
         if self._wakeup is not None:
@@ -89,7 +105,7 @@ class Ticker:
             if wakeup_ms is None:
                 self._wakeup_ms = NEVER_MS
             else:
-                self._wake_at(wakeup_ms, self._monotonic_ms())
+                self._wake_at(wakeup_ms)
 
 
 def log_failed(timeout: Timeout, error: Exception) -> None:

@@ -39,6 +39,13 @@ class SlowTimer:
         timeout.state = "cancelled"
         return True
 
+    def restart(self, timeout: SlowTimeout, now_ms: int, delay_ms: int) -> bool:
+        if timeout.state != "init":
+            return False
+        timeout.deadline_ms = now_ms + max(0, delay_ms)
+        timeout.due_tick = -(-timeout.deadline_ms // self.tick_ms)
+        return True
+
     def advance(self, now_ms: int) -> int:
         now_tick = now_ms // self.tick_ms
         if now_tick < self.tick:
@@ -48,7 +55,7 @@ class SlowTimer:
         self.tick = now_tick
         ran = 0
         for timeout in due:
-            if timeout.state == "init":  # else an earlier callback cancelled it
+            if timeout.state == "init" and timeout.due_tick <= now_tick:  # else a callback cancelled or restarted it
                 timeout.state = "expired"
                 ran += 1
                 timeout.callback(timeout.argument)

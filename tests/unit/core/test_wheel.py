@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from nacosx._core import wheel
 from nacosx._core.wheel import HashedWheelTimer, RejectedError, Timeout
@@ -27,7 +27,7 @@ def fail(timeout: Timeout, error: Exception) -> None:
 
 
 class WheelMachine(RuleBasedStateMachine):
-    """Whatever is scheduled, cancelled and stopped, at whatever times: the wheel does what its slow twin does."""
+    """Whatever is scheduled, cancelled, restarted and stopped, at whatever times: the wheel does what its slow twin does."""
 
     pairs: Bundle[tuple[Timeout, SlowTimeout]] = Bundle("pairs")
 
@@ -37,7 +37,9 @@ class WheelMachine(RuleBasedStateMachine):
         self.ran: list[int] = []
         self.slow_ran: list[int] = []
         self.number = 0
-        self.cancelled = False
+        self.moved = False  # something was cancelled or restarted: now the wheel may be woken for nothing
+        self.restarted = False  # now the order within one tick is not the one of `schedule` any more
+        self.cancelling = False  # some callback cancels another timeout, so order matters
 
     @initialize(tick_ms=st.sampled_from([1, 1, 3, 10]), slots=st.sampled_from([1, 2, 7, 64, 100, 2048]))
     def create(self, tick_ms: int, slots: int) -> None:
@@ -65,9 +67,10 @@ class WheelMachine(RuleBasedStateMachine):
             self.now_ms, delay_ms, lambda number: callback(self.twin, self.slow_ran, number), self.number
         )
 
+    @precondition(lambda self: not self.restarted)
     @rule(pair=pairs, delay_ms=DELAYS_MS)
     def schedule_one_that_cancels(self, pair: tuple[Timeout, SlowTimeout], delay_ms: int) -> None:
-        self.cancelled = True
+        self.moved = self.cancelling = True
         self.wheel.schedule(self.now_ms, delay_ms, lambda timeout: self.ran.append(timeout.cancel()), pair[0])
         self.twin.schedule(
             self.now_ms, delay_ms, lambda timeout: self.slow_ran.append(self.twin.cancel(timeout)), pair[1]
@@ -75,8 +78,28 @@ class WheelMachine(RuleBasedStateMachine):
 
     @rule(pair=pairs)
     def cancel(self, pair: tuple[Timeout, SlowTimeout]) -> None:
-        self.cancelled = True
+        self.moved = True
         assert pair[0].cancel() == self.twin.cancel(pair[1])
+
+    @precondition(lambda self: not self.cancelling)
+    @rule(pair=pairs, delay_ms=DELAYS_MS)
+    def restart(self, pair: tuple[Timeout, SlowTimeout], delay_ms: int) -> None:
+        self.moved = self.restarted = True
+        assert pair[0].restart(self.now_ms, delay_ms) == self.twin.restart(pair[1], self.now_ms, delay_ms)
+        assert pair[0].deadline_ms == pair[1].deadline_ms
+
+    @precondition(lambda self: not self.cancelling)
+    @rule(pair=pairs, delay_ms=DELAYS_MS, then_ms=DELAYS_MS)
+    def schedule_one_that_restarts(self, pair: tuple[Timeout, SlowTimeout], delay_ms: int, then_ms: int) -> None:
+        self.moved = self.restarted = True
+        then_ms += 100_000  # whether the other one ran before, in the same tick, is not told by the rules
+
+        def slow(timeout: SlowTimeout) -> None:
+            self.twin.restart(timeout, self.now_ms, then_ms)
+
+        if pair[1].due_tick * self.wheel.tick_ms > self.now_ms + 60_000:
+            self.wheel.schedule(self.now_ms, delay_ms, lambda timeout: timeout.restart(self.now_ms, then_ms), pair[0])
+            self.twin.schedule(self.now_ms, delay_ms, slow, pair[1])
 
     @rule(passed_ms=st.one_of(st.integers(0, 3), st.integers(0, 300), st.integers(0, 3000)))
     def advance(self, passed_ms: int) -> None:
@@ -95,10 +118,13 @@ class WheelMachine(RuleBasedStateMachine):
             self.now_ms = wakeup_ms
             ran = self.wheel.advance(self.now_ms, fail)
             assert ran == self.twin.advance(self.now_ms)
-            assert ran or self.cancelled, "woken for nothing"
+            assert ran or self.moved, "woken for nothing"
 
     @invariant()
     def both_did_the_same(self) -> None:
+        if self.restarted:
+            self.ran.sort()
+            self.slow_ran.sort()
         assert self.ran == self.slow_ran
 
     @invariant()
@@ -110,7 +136,7 @@ class WheelMachine(RuleBasedStateMachine):
         if slow_ms is not None:
             assert wakeup_ms is not None
             assert wakeup_ms <= slow_ms, "woken too late"
-            assert wakeup_ms == slow_ms or self.cancelled, "woken too early"
+            assert wakeup_ms == slow_ms or self.moved, "woken too early"
 
     def teardown(self) -> None:
         if hasattr(self, "wheel"):
@@ -187,6 +213,56 @@ def test_a_cancelled_timeout_gives_up_its_callback_at_once() -> None:
     assert timeout.cancel() is True
     assert gone() is None
     assert (timeout.callback, timeout.argument, timeout.cancelled) == (None, None, True)
+
+
+def test_a_restarted_timeout_runs_at_its_new_deadline_only() -> None:
+    """A heart beat: restarted again and again it never runs; left alone it does."""
+    timer = HashedWheelTimer()
+    ran: list[int] = []
+    timeout = timer.schedule(0, 15_000, ran.append, 1)
+    for now_ms in range(0, 100_000, 5000):
+        assert timeout.restart(now_ms, 15_000) is True
+        assert timer.advance(now_ms, fail) == 0
+    assert (timeout.started_ms, timeout.deadline_ms) == (95_000, 110_000)
+    assert timer.advance(109_999, fail) == 0
+    assert timer.advance(110_000, fail) == 1
+    assert timeout.restart(110_000, 15_000) is False
+    assert timer.pending == 0
+
+
+def test_a_restart_may_bring_the_deadline_forward() -> None:
+    timer = HashedWheelTimer()
+    ran: list[int] = []
+    in_bucket = timer.schedule(0, 60_000, ran.append, 1)
+    timer.advance(0, fail)
+    in_queue = timer.schedule(0, 60_000, ran.append, 2)
+    assert in_bucket.restart(0, 10)
+    assert in_queue.restart(0, 5)
+    assert timer.wakeup_ms() == 5
+    assert timer.advance(10, fail) == 2
+    assert ran == [2, 1]
+    assert timer.wakeup_ms() is None
+
+
+def test_a_callback_may_restart_one_of_the_same_tick() -> None:
+    timer = HashedWheelTimer()
+    ran: list[int] = []
+    timer.schedule(0, 5, lambda _: later.restart(5, 20))
+    later = timer.schedule(0, 5, ran.append, 1)
+    assert timer.advance(5, fail) == 1
+    assert (ran, timer.wakeup_ms()) == ([], 25)
+    assert timer.advance(25, fail) == 1
+    assert ran == [1]
+
+
+def test_a_cancelled_or_stopped_timeout_cannot_be_restarted() -> None:
+    timer = HashedWheelTimer()
+    cancelled = timer.schedule(0, 5, repr)
+    cancelled.cancel()
+    left = timer.schedule(0, 5, repr)
+    assert cancelled.restart(0, 50) is False
+    timer.stop()
+    assert left.restart(0, 50) is False
 
 
 def test_remaining_rounds_count_the_turns_of_the_wheel_to_come() -> None:

@@ -68,6 +68,47 @@ def test_a_cancelled_timeout_never_runs_and_leaves_the_loop_asleep() -> None:
     assert time.armed == 0
 
 
+def test_a_restarted_timeout_begins_anew() -> None:
+    """An idle connection: each request restarts its timeout, for one wake-up per delay and not per request."""
+    time = VirtualTime()
+    ticker = time.ticker()
+    ran: list[str] = []
+    timeout = ticker.schedule(1000, ran.append, "idle")
+    for _ in range(95):
+        time.advance(100)
+        assert ticker.restart(timeout, 1000) is True
+    assert ran == []
+    assert time.wakeups < 12
+    time.advance(999)
+    assert ran == []
+    time.advance(1)
+    assert ran == ["idle"]
+    assert ticker.restart(timeout, 1000) is False
+
+
+def test_a_restart_with_a_shorter_delay_wakes_the_loop_earlier() -> None:
+    time = VirtualTime()
+    ticker = time.ticker()
+    ran: list[str] = []
+    timeout = ticker.schedule(60_000, ran.append, "soon")
+    ticker.restart(timeout, 10)
+    time.advance(10)
+    assert ran == ["soon"]
+
+
+def test_a_delay_may_count_from_an_earlier_moment() -> None:
+    time = VirtualTime()
+    ticker = time.ticker()
+    ran: list[str] = []
+    time.advance(15_000)
+    timeout = ticker.schedule(30_000, ran.append, "since", since_ms=0)
+    assert timeout.started_ms == 0
+    time.advance(14_999)
+    assert ran == []
+    time.advance(1)
+    assert ran == ["since"]
+
+
 def test_a_callback_that_raises_is_logged_and_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:
     time = VirtualTime()
     ticker = time.ticker()
