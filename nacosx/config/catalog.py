@@ -101,7 +101,7 @@ class Catalog:
         )
         self.configs[key] = new
         events: list[Event] = [
-            ConfigWritten(key, new.id, new),
+            ConfigWritten(key, new.id, new, bool(new.details.tags or (old is not None and old.details.tags))),
             self._history(key, command, "I", new) if old is None else self._history(key, command, "U", old),
         ]
         if old is None or old.md5 != new.md5:
@@ -121,7 +121,7 @@ class Catalog:
         else:
             del self.counts[key.namespace]
         return [
-            ConfigWritten(key, old.id, None),
+            ConfigWritten(key, old.id, None, bool(old.details.tags)),
             self._history(key, command, "D", old),
             ConfigChanged(key, before, Versions(None, before.grays)),
         ]
@@ -153,7 +153,7 @@ class Catalog:
         after = Versions(before.formal, tuple(sorted([*others, new], key=lambda gray: -gray.rule.priority)))
         self.grays[key] = after.grays
         events: list[Event] = [
-            GrayWritten(key, new.name, new),
+            GrayWritten(key, new.id, new),
             self._history(key, command, "I", new) if old is None else self._history(key, command, "U", old),
         ]
         if old is None or old.md5 != new.md5 or old.rule != new.rule:
@@ -172,7 +172,7 @@ class Catalog:
         else:
             del self.grays[key]
         return [
-            GrayWritten(key, old.name, None),
+            GrayWritten(key, old.id, None),
             self._history(key, command, "D", old),
             ConfigChanged(key, before, after),
         ]
@@ -229,8 +229,10 @@ class Catalog:
 
     def rows(self) -> list[Event]:
         """The whole state as rows, for a projection that has lost its own. History before it is gone."""
-        rows: list[Event] = [ConfigWritten(key, config.id, config) for key, config in self.configs.items()]
-        rows.extend(GrayWritten(key, gray.name, gray) for key, grays in self.grays.items() for gray in grays)
+        rows: list[Event] = [
+            ConfigWritten(key, config.id, config, bool(config.details.tags)) for key, config in self.configs.items()
+        ]
+        rows.extend(GrayWritten(key, gray.id, gray) for key, grays in self.grays.items() for gray in grays)
         return rows
 
 

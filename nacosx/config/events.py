@@ -20,18 +20,19 @@ class ConfigChanged(msgspec.Struct, frozen=True):
 
 
 class ConfigWritten(msgspec.Struct, frozen=True):
-    """Row of config_info with its config_tags_relation (None: deleted)."""
+    """Row of config_info (None: deleted). Its config_tags_relation needs writing only when `tagged`."""
 
     key: ConfigKey
     id: int
     config: Config | None
+    tagged: bool  # it has, or had, tags
 
 
 class GrayWritten(msgspec.Struct, frozen=True):
     """Row of config_info_gray (None: deleted)."""
 
     key: ConfigKey
-    name: str
+    id: int
     gray: GrayConfig | None
 
 

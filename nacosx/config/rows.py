@@ -21,15 +21,14 @@ class Page(msgspec.Struct, Generic[Row], frozen=True, rename="camel"):
 class ConfigSearch(msgspec.Struct, frozen=True, kw_only=True):
     """ "" and () mean: any.
 
-    `blur`: in `data_id`, `group` and `content` `*` stands for any text, and a value without `*` must be equal; otherwise
-    all must be equal.
+    `blur`: in `data_id` and `group` `*` stands for any text, and a value without `*` must be equal; else both must be
+    equal. Compared with case, as the Java server's databases do.
     """
 
     namespace: str
     data_id: str = ""
     group: str = ""
     app_name: str = ""
-    content: str = ""
     tags: tuple[str, ...] = ()  # any of them
     types: tuple[str, ...] = ()  # any of them
     blur: bool
@@ -42,29 +41,29 @@ class ConfigRow(msgspec.Struct, frozen=True):
     namespace: str
     group: str
     data_id: str
-    content: str
-    md5: str
     type: str
     app_name: str
+    md5: str
     encrypted_data_key: str
+    content: str
 
 
 class HistoryRow(msgspec.Struct, frozen=True):
     """`content` is "" in lists."""
 
     history_id: int
+    config_id: int  # 0 for inserts
     namespace: str
     group: str
     data_id: str
-    app_name: str
-    content: str
-    md5: str
-    encrypted_data_key: str
-    src_user: str | None
-    src_ip: str
     op_type: str  # I, U, D
     publish_type: str  # formal, gray
     gray_name: str
+    app_name: str
+    src_user: str  # "" for nobody
+    src_ip: str
+    at_ms: int
+    md5: str
+    encrypted_data_key: str
     ext_info: str
-    created_ms: int
-    modified_ms: int
+    content: str

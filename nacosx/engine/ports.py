@@ -83,18 +83,21 @@ class RowStore(Protocol):
     """
 
     applied_index: int  # the projection holds everything up to this index of the log
+    behind: bool  # so far behind that no more should be published until it has caught up
 
     def write(self, index: int, events: Sequence[Event]) -> None:
         """Queues what the entries up to `index` did since the last call. Indexes not above `applied_index` are ignored."""
 
     def rebuild(self, index: int, rows: Sequence[Event]) -> None:
-        """Replaces all rows but history by the state at `index`: the projection was lost, or fell behind a snapshot."""
+        """Replaces all rows but history by the state at `index`: the projection was lost, or fell behind a snapshot.
+        Called at start, before the first `write`. Raises OSError."""
 
     async def flushed(self, index: int) -> None:
         """Returns once everything up to `index` that was written here can be queried."""
 
     async def sync(self, index: int) -> None:
-        """Returns once it is on disk, too; only then may the log forget entries up to `index`."""
+        """Returns once everything up to `index` is on disk; only then may the log forget entries up to `index`. Everything
+        up to `index` must have been written here, except entries without events. Raises OSError when it cannot."""
 
     async def search(self, search: ConfigSearch) -> Page[ConfigRow]: ...
 
