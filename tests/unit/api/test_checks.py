@@ -44,7 +44,9 @@ def too_long(name: str, length_max: int) -> str:
         ("n", "g", "s", "c" * 65, too_long("cluster", 64)),
     ],
 )
-def test_names_of_services_have_lengths_and_characters(namespace: str, group: str, name: str, clusters: str, refusal: str) -> None:
+def test_names_of_services_have_lengths_and_characters(
+    namespace: str, group: str, name: str, clusters: str, refusal: str
+) -> None:
     assert Checks().service(namespace, group, name, clusters) == refusal
 
 
