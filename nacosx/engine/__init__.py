@@ -8,6 +8,7 @@ recovery    how the rooms come back from disk
 rooms       the union of the durable commands, and the rooms behind one log
 reactions   event type → who reacts
 pusher      service pushes: merge, delay, ack, retry
+datagram_pushes   the UDP half of it: envelope, ack, one resend
 beats       the life of ip:port clients: unhealthy after 15 s, removed after 30 s
 listeners   config listeners: long polls and gRPC change notifications
 """

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from nacosx._core.wheel import HashedWheelTimer, Timeout
 from nacosx.clock import Clock
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 NEVER_MS = sys.maxsize
 
@@ -109,4 +109,4 @@ class Ticker:
 
 
 def log_failed(timeout: Timeout, error: Exception) -> None:
-    logger.error("A timer callback failed: %r", timeout, exc_info=error)
+    log.error("A timer callback failed: %r", timeout, exc_info=error)
