@@ -17,7 +17,7 @@ class Connection(Protocol):
     remote_port: int
     client_version: str
     labels: dict[str, str]
-    app_name: str
+    app_name: str  # "-" when the client did not tell
 
 
 class Rpc(NamedTuple):
@@ -30,7 +30,21 @@ class Rpc(NamedTuple):
     request: type[msgspec.Struct]
     reply_type: str
     handler: Callable[[Connection, Any, dict[str, str]], bytes | Coroutine[Any, Any, bytes]]
+    before_registration: bool = False  # answered on any connection, whatever the body is: ServerCheckRequest
 
 
 # request type name ("InstanceRequest") → Rpc
 Rpcs = dict[str, Rpc]
+
+
+class ErrorResponse(msgspec.Struct, rename="camel"):
+    """The reply of the type `ErrorResponse`, in the member order of the Java server."""
+
+    result_code: int
+    error_code: int
+    message: str
+    success: bool = False
+
+
+def error_body(result_code: int, error_code: int, message: str) -> bytes:
+    return msgspec.json.encode(ErrorResponse(result_code, error_code, message))
