@@ -1,0 +1,7 @@
+"""Benchmarks: what nacosx is held to, measured side by side with what others offer.
+
+`python -m bench serve`    a running server against r-nacos, from outside (`bench.serve`)
+`pytest bench/micro`       compiled parts and room rules alone, with pytest-benchmark
+
+`bench.report` is the form of every report. Not part of the wheel.
+"""
