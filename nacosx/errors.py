@@ -38,7 +38,9 @@ NAMESPACE_MISSING = Kind(404, 22001, "namespace not exist")
 SERVER = Kind(500, 30000, "server error")
 OVER_THRESHOLD = Kind(503, 30000, "server error")
 BAD_REQUEST = Kind(400, 30000, "server error")
-CLIENT_DISCONNECTED = Kind(-401, 30000, "server error")  # gRPC only: the connection ended while its request was under way
+CLIENT_DISCONNECTED = Kind(
+    -401, 30000, "server error"
+)  # gRPC only: the connection ended while its request was under way
 
 
 class NacosError(Exception):

@@ -86,7 +86,7 @@ class Unsubscribe(msgspec.Struct, frozen=True):
 class RemoveIdleServices(msgspec.Struct, frozen=True):
     """The empty-service cleaner: drops services that have had no publisher since `idle_since_ms` or longer.
 
-    What an operator wrote about them stays for a while (`views.expired_metadata`, `ForgetMetadata`).
+    What an operator wrote about them stays for a while (`expiry.expired_metadata`, `ForgetMetadata`).
     """
 
     idle_since_ms: int

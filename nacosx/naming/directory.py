@@ -12,10 +12,11 @@ from typing import TypeVar
 
 import msgspec
 
-from nacosx.errors import NOT_FOUND, SERVICE_MISSING, NacosError
+from nacosx.errors import NOT_FOUND, NacosError
 from nacosx.naming.client import Client, is_connection, is_ephemeral
 from nacosx.naming.metadata import DEFAULT_CLUSTER_METADATA, DEFAULT_SERVICE_METADATA, ClusterMetadata, ServiceMetadata
 from nacosx.naming.model import Instance, ServiceKey, Subscriber, instances_of
+from nacosx.naming.refusals import no_service
 from nacosx.naming.registry import Registry
 from nacosx.naming.service import Service
 from nacosx.naming.views import Host, content, host
@@ -92,9 +93,7 @@ def service_detail(registry: Registry, key: ServiceKey) -> ServiceDetail:
     """Raises NacosError(SERVICE_MISSING); /catalog/service words it differently, see `catalog_service`."""
     service = registry.services.get(key)
     if service is None:
-        raise NacosError(
-            SERVICE_MISSING, f"service not found, namespace: {key.namespace}, serviceName: {key.grouped_name}"
-        )
+        raise no_service(key)
     return _detail(registry, service)
 
 

@@ -18,15 +18,7 @@ import sys
 
 import msgspec
 
-from nacosx.errors import (
-    BAD_REQUEST,
-    CLIENT_DISCONNECTED,
-    INSTANCE,
-    SERVICE_EXISTS,
-    SERVICE_MISSING,
-    SERVICE_NOT_EMPTY,
-    NacosError,
-)
+from nacosx.naming import refusals
 from nacosx.naming import switches as switch_entries
 from nacosx.naming.client import Client, address_client_id, is_connection, is_ephemeral, with_key, without_key
 from nacosx.naming.commands import (
@@ -56,7 +48,7 @@ from nacosx.naming.commands import (
 )
 from nacosx.naming.events import ClientReleased, Event, ServiceChanged, ServiceSubscribed
 from nacosx.naming.legality import check_instance
-from nacosx.naming.metadata import NO_OVERLAY, ClusterMetadata, InstanceOverlay, ServiceMetadata
+from nacosx.naming.metadata import NO_OVERLAY, ClusterMetadata, InstanceOverlay, ServiceMetadata, overlaid
 from nacosx.naming.model import Instance, InstanceKey, Publication, ServiceKey, Subscriber, instances_of
 from nacosx.naming.rendered import RenderedAnswers
 from nacosx.naming.service import Service
@@ -167,28 +159,21 @@ class Registry:
                 check_instance(instance)
                 service = self.services.get(key)
                 if service is not None and service.ephemeral:
-                    raise _other_kind(key, "ephemeral", "register persistent")
+                    raise refusals.other_kind(key, "ephemeral", "register persistent")
             case CreateService(service=key):
                 if key in self.services:
-                    raise NacosError(SERVICE_EXISTS, f"specified service {key.grouped_name} already exists!")
+                    raise refusals.service_exists(key)
             case UpdateService(service=key):
                 self._existing(key)
             case DeleteService(service=key):
                 if self._existing(key).publishers:
-                    raise _not_empty(key)
+                    raise refusals.not_empty(key)
             case UpdateCluster(service=key):
                 if key not in self.services:
-                    raise NacosError(
-                        SERVICE_MISSING,
-                        f"service not found, namespace: {key.namespace}, serviceName: {key.grouped_name}",
-                    )
+                    raise refusals.no_service(key)
             case UpdateInstanceMetadata(service=key):
                 if key not in self.services:
-                    shown = f"Service{{namespace='{key.namespace}', group='{key.group}', name='{key.name}', "
-                    raise NacosError(
-                        INSTANCE,
-                        f"service not found, namespace: {key.namespace}, service: {shown}ephemeral=true, revision=0}}",
-                    )
+                    raise refusals.no_service_of_instance(key)
             case UpdateSwitch(entry=entry, value=value):
                 switch_entries.updated(self.switches, entry, value)
             case _:
@@ -232,8 +217,8 @@ class Registry:
         self._durable_switches = self.switches = snapshot.switches
         for key, metadata in snapshot.metadata:
             self._write_metadata(key, metadata, 0)
-        for key, overlaid, overlay in snapshot.overlays:
-            self._write_overlays(key, {overlaid: overlay})
+        for key, of_instance, overlay in snapshot.overlays:
+            self._write_overlays(key, {of_instance: overlay})
         for key, instance in snapshot.instances:
             self._register_persistent(RegisterPersistent(key, instance, 0))
 
@@ -261,7 +246,7 @@ class Registry:
     ) -> list[Event]:
         service = self.services.get(key)
         if service is not None and not service.ephemeral:
-            raise _other_kind(key, "persistent", f"{what} ephemeral")
+            raise refusals.other_kind(key, "persistent", f"{what} ephemeral")
         client = self.clients.get(client_id) or self._new_address_client(client_id, now_ms)
         if service is None:
             service = self._new_service(key, ephemeral=True, now_ms=now_ms)
@@ -270,7 +255,7 @@ class Registry:
     def _check_ephemeral(self, key: ServiceKey, what: str) -> None:
         service = self.services.get(key)
         if service is not None and not service.ephemeral:
-            raise _other_kind(key, "persistent", f"{what} ephemeral")
+            raise refusals.other_kind(key, "persistent", f"{what} ephemeral")
 
     def _deregister(self, client_id: str, key: ServiceKey, now_ms: int) -> list[Event]:
         client = self.clients.get(client_id)
@@ -348,10 +333,11 @@ class Registry:
         if service is None:
             service = self._new_service(key, ephemeral=False, now_ms=now_ms)
         # An ephemeral registration that came between `check` and now loses: what is on disk must not depend on it.
-        service.ephemeral = False
+        turned, service.ephemeral = service.ephemeral and bool(service.publishers), False
         client_id = address_client_id(instance.ip, instance.port, ephemeral=False)
         client = self.clients.get(client_id) or self._new_address_client(client_id, now_ms)
-        return self._publish(client, service, instance, now_ms)
+        events = self._publish(client, service, instance, now_ms)
+        return events if events or not turned else [self._changed(service)]
 
     def _set_persistent_health(self, command: SetPersistentHealth) -> list[Event]:
         client_id = address_client_id(command.ip, command.port, ephemeral=False)
@@ -363,15 +349,11 @@ class Registry:
 
     def _create_service(self, command: CreateService) -> list[Event]:
         key = command.service
-        service = self.services.get(key)
-        if service is None:
-            service = self._new_service(key, ephemeral=command.ephemeral, now_ms=command.now_ms)
-        service.ephemeral = command.ephemeral
-        return self._write_metadata(
-            key,
-            ServiceMetadata(command.ephemeral, command.protect_threshold, command.metadata, command.selector),
-            command.now_ms,
-        )
+        before = self._visible(key)
+        metadata = ServiceMetadata(command.ephemeral, command.protect_threshold, command.metadata, command.selector)
+        self._write_metadata(key, metadata, command.now_ms)
+        self.services[key].ephemeral = command.ephemeral
+        return self._news(key, before)
 
     def _update_service(self, command: UpdateService) -> list[Event]:
         before = self._durable_metadata(command.service)
@@ -381,7 +363,9 @@ class Registry:
             metadata=command.metadata,
             selector=command.selector,
         )
-        return self._write_metadata(command.service, after, command.now_ms)
+        visible = self._visible(command.service)
+        self._write_metadata(command.service, after, command.now_ms)
+        return self._news(command.service, visible)
 
     def _update_cluster(self, command: UpdateCluster) -> list[Event]:
         before = self._durable_metadata(command.service)
@@ -389,23 +373,23 @@ class Registry:
             command.check_port, command.use_instance_port, command.health_checker, command.metadata
         )
         after = msgspec.structs.replace(before, clusters={**before.clusters, command.cluster: cluster})
-        return self._write_metadata(command.service, after, command.now_ms)
+        visible = self._visible(command.service)
+        self._write_metadata(command.service, after, command.now_ms)
+        return self._news(command.service, visible)
 
     def _delete_service(self, command: DeleteService) -> list[Event]:
         key = command.service
         service = self.services.get(key)
         if service is not None and not all(is_ephemeral(client_id) for client_id in service.publishers):
-            raise _not_empty(key)
+            raise refusals.not_empty(key)
+        before = self._visible(key)
         self.metadata.pop(key, None)
         self.gone.pop(key, None)
         for instance in self.overlays.pop(key, ()):
             self.gone.pop((key, instance), None)
-        if service is None:
-            return []
-        if service.publishers:  # an ephemeral registration came between `check` and now
-            return [self._changed(service)]
-        self._drop_service(key)
-        return []
+        if service is not None and not service.publishers:
+            self._drop_service(key)
+        return self._news(key, before)  # some when an ephemeral registration came between `check` and now
 
     def _update_overlay(self, command: UpdateInstanceMetadata) -> list[Event]:
         instance = InstanceKey(command.ip, command.port, command.cluster)
@@ -429,19 +413,19 @@ class Registry:
         return self._write_overlays(command.service, after)
 
     def _forget(self, command: ForgetMetadata) -> list[Event]:
-        touched: dict[ServiceKey, None] = {}
+        keys = dict.fromkeys([*command.services, *(key for key, _ in command.instances)])
+        before = {key: self._visible(key) for key in keys}
         for key in command.services:
             self.gone.pop(key, None)
-            if self.metadata.pop(key, None) is not None:
-                touched[key] = None
+            self.metadata.pop(key, None)
         for key, instance in command.instances:
             self.gone.pop((key, instance), None)
             overlays = self.overlays.get(key)
-            if overlays is not None and overlays.pop(instance, None) is not None:
-                touched[key] = None
+            if overlays is not None:
+                overlays.pop(instance, None)
                 if not overlays:
                     del self.overlays[key]
-        return [self._changed(service) for key in touched if (service := self.services.get(key)) and service.publishers]
+        return [event for key, visible in before.items() for event in self._news(key, visible)]
 
     # --- steps -------------------------------------------------------------------------------------------------------
 
@@ -462,6 +446,8 @@ class Registry:
         publishers[client.client_id] = publication
         if key in self.overlays:
             self._note_gone(service, () if before is None else instances_of(before), now_ms)
+            if before is not None and self._shown(key, before) == self._shown(key, publication):
+                return []  # the client changed what an operator overrides
         return [self._changed(service)]
 
     def _withdraw(self, client_id: str, service: Service, now_ms: int) -> ServiceChanged:
@@ -512,8 +498,7 @@ class Registry:
 
     def _new_address_client(self, client_id: str, now_ms: int) -> Client:
         if is_connection(client_id):
-            text = f"Client [{client_id}] connection already disconnect, can't register ephemeral instance."
-            raise NacosError(CLIENT_DISCONNECTED, f"errCode: {CLIENT_DISCONNECTED.code}, errMsg: {text} ")
+            raise refusals.disconnected(client_id)
         client = self.clients[client_id] = Client(client_id, now_ms)
         return client
 
@@ -533,7 +518,7 @@ class Registry:
     def _existing(self, key: ServiceKey) -> Service:
         service = self.services.get(key)
         if service is None:
-            raise NacosError(SERVICE_MISSING, f"service {key.grouped_name} not found!")
+            raise refusals.service_missing(key)
         return service
 
     def _durable_metadata(self, key: ServiceKey) -> ServiceMetadata:
@@ -545,8 +530,7 @@ class Registry:
         persistent = service is not None and not all(is_ephemeral(client_id) for client_id in service.publishers)
         return ServiceMetadata(ephemeral=not persistent)
 
-    def _write_metadata(self, key: ServiceKey, metadata: ServiceMetadata, now_ms: int) -> list[Event]:
-        before = self.metadata.get(key)
+    def _write_metadata(self, key: ServiceKey, metadata: ServiceMetadata, now_ms: int) -> None:
         service = self.services.get(key)
         if service is None:  # replayed, or dropped by the cleaner a moment ago
             service = self._new_service(key, ephemeral=metadata.ephemeral, now_ms=now_ms)
@@ -554,21 +538,30 @@ class Registry:
         self.gone.pop(key, None)
         if not service.publishers:
             self.empty[service.key] = now_ms
-            return []
-        if before is not None and before.protect_threshold == metadata.protect_threshold:
-            return []
-        return [self._changed(service)]
 
     def _write_overlays(self, key: ServiceKey, after: dict[InstanceKey, InstanceOverlay]) -> list[Event]:
+        before = self._visible(key)
         overlays = self.overlays.get(key)
         if overlays is None:
             overlays = self.overlays[_interned(key)] = {}
-        changed = {instance for instance, overlay in after.items() if overlays.get(instance) != overlay}
         overlays.update(after)
+        return self._news(key, before)
+
+    def _shown(self, key: ServiceKey, publication: Publication) -> list[Instance]:
+        overlays = self.overlays.get(key, {})
+        return [overlaid(each, overlays.get(each.key, NO_OVERLAY)) for each in instances_of(publication)]
+
+    def _visible(self, key: ServiceKey) -> tuple[object, ...] | None:
+        """Everything a subscriber's view of a service is made of; None while nobody publishes. For operators' commands."""
         service = self.services.get(key)
-        if service is None or all(instance.key not in changed for instance in service.instances()):
-            return []
-        return [self._changed(service)]
+        if service is None or not service.publishers:
+            return None
+        metadata = self.metadata.get(key)
+        threshold = None if metadata is None else metadata.protect_threshold
+        return service.ephemeral, threshold, [self._shown(key, each) for each in service.publishers.values()]
+
+    def _news(self, key: ServiceKey, before: tuple[object, ...] | None) -> list[Event]:
+        return [] if self._visible(key) == before else [self._changed(self.services[key])]
 
     def _set_switches(self, switches: Switches) -> None:
         self.switches = switches
@@ -584,16 +577,3 @@ def _with_health(publication: Publication, healthy: bool) -> Publication:
     if isinstance(publication, Instance):
         return msgspec.structs.replace(publication, healthy=healthy)
     return tuple(msgspec.structs.replace(instance, healthy=healthy) for instance in publication)
-
-
-def _other_kind(key: ServiceKey, kind: str, what: str) -> NacosError:
-    # The text of a NacosRuntimeException, blank at the end included (golden/2.5.1/147).
-    text = f"Current service {key.grouped_name} is {kind} service, can't {what} instance."
-    return NacosError(BAD_REQUEST, f"errCode: 400, errMsg: {text} ")
-
-
-def _not_empty(key: ServiceKey) -> NacosError:
-    return NacosError(
-        SERVICE_NOT_EMPTY,
-        f"Service {key.grouped_name} is not empty, can't be delete. Please unregister instance first",
-    )
