@@ -7,6 +7,7 @@ server without one, keeps everything.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import msgspec
@@ -29,3 +30,23 @@ def select(
     if metadata is not None and shown and len(healthy) / len(shown) <= max(metadata.protect_threshold, 0.0):
         return [each if each.healthy else msgspec.structs.replace(each, healthy=True) for each in shown], True
     return healthy if healthy_only else shown, False
+
+
+_label = re.compile(r"CONSUMER\.label\.([^=&]+)=PROVIDER\.label\.([^=&]+)").fullmatch
+
+
+def label_names(expression: str) -> frozenset[str] | None:
+    """The labels that have to be equal, of a `label` selector's expression; None when it is none (`ExpressionInterpreter`).
+
+    `CONSUMER.label.A = PROVIDER.label.A & CONSUMER.label.B = PROVIDER.label.B` → {A, B}; blank → no label.
+    """
+    packed = "".join(expression.split())
+    if not packed:
+        return frozenset()
+    names: set[str] = set()
+    for term in packed.split("&"):
+        found = _label(term)
+        if found is None or found[1] != found[2]:
+            return None
+        names.add(found[1])
+    return frozenset(names)
