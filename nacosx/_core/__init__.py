@@ -3,6 +3,9 @@
 wheel     hashed-wheel timer
 entry     the codec of a log entry (CRC32C)
 wal       segmented append log, group fdatasync in a thread without the GIL
+flush     what that thread does
+segment   the bytes of a log segment, and what is believed after a crash
+disk      system calls on files without the GIL, and faults to be met on purpose
 form      urlencoded forms: bytes → dict
 http1     server side of HTTP/1.1: bytes → requests
 request   one HTTP request, decoded when looked at

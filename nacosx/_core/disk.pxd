@@ -1,0 +1,40 @@
+from libc.stddef cimport size_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
+
+cdef enum Operation:
+    OP_CREATE = 0
+    OP_WRITE = 1
+    OP_SYNC = 2
+    OP_TRUNCATE = 3
+    OP_ALLOCATE = 4
+    OP_RENAME = 5
+    OP_UNLINK = 6
+    OP_SYNC_DIRECTORY = 7
+    OPERATIONS = 8
+
+cdef struct Fault:
+    int64_t calls  # so far
+    int64_t after  # calls that succeed before the fault
+    int64_t times  # calls that fail then; -1 for ever
+    int error
+    uint64_t written  # bytes that a failing write has written nevertheless
+
+cdef struct FaultTable:
+    Fault of[OPERATIONS]
+    bint held  # syncs wait
+    int waiting  # for the hold to end
+    void* gate
+
+# Each returns 0 or an errno. `faults` may be NULL.
+cdef int disk_create(FaultTable* faults, const char* path, int* fd) noexcept nogil
+cdef int disk_write(FaultTable* faults, int fd, const uint8_t* data, size_t size, uint64_t offset) noexcept nogil
+cdef int disk_read(int fd, uint8_t* into, size_t size, uint64_t offset) noexcept nogil
+cdef int disk_sync(FaultTable* faults, int fd) noexcept nogil
+cdef int disk_truncate(FaultTable* faults, int fd, uint64_t size) noexcept nogil
+cdef int disk_allocate(FaultTable* faults, int fd, uint64_t size) noexcept nogil
+cdef int disk_rename(FaultTable* faults, const char* old, const char* new) noexcept nogil
+cdef int disk_unlink(FaultTable* faults, const char* path) noexcept nogil
+cdef int disk_sync_directory(FaultTable* faults, const char* path) noexcept nogil
+
+cdef class Faults:
+    cdef FaultTable table

@@ -1,0 +1,219 @@
+"""System calls on files, without the GIL, as functions that return 0 or an errno; and faults to be met on purpose.
+
+Everything durable goes through here, so a test can let any call of any kind fail as a disk does: once or for ever, at
+once or later, a write half done. Without `Faults` a call costs one comparison with NULL more than the system call.
+"""
+
+cimport cython
+from libc.errno cimport EINTR, EIO, errno
+from libc.stdio cimport rename
+from libc.stdlib cimport calloc, free
+from posix.fcntl cimport O_CLOEXEC, O_CREAT, O_DIRECTORY, O_RDONLY, O_RDWR, O_TRUNC, open
+from posix.types cimport off_t
+from posix.unistd cimport close, fdatasync, fsync, ftruncate, pread, pwrite, unlink
+
+cdef extern from "<fcntl.h>" nogil:
+    int fallocate(int fd, int mode, off_t offset, off_t size) noexcept
+
+cdef extern from "<pthread.h>" nogil:
+    ctypedef struct pthread_mutex_t:
+        pass
+    ctypedef struct pthread_cond_t:
+        pass
+    int pthread_mutex_init(pthread_mutex_t* mutex, void* attributes) noexcept
+    int pthread_mutex_destroy(pthread_mutex_t* mutex) noexcept
+    int pthread_mutex_lock(pthread_mutex_t* mutex) noexcept
+    int pthread_mutex_unlock(pthread_mutex_t* mutex) noexcept
+    int pthread_cond_init(pthread_cond_t* condition, void* attributes) noexcept
+    int pthread_cond_destroy(pthread_cond_t* condition) noexcept
+    int pthread_cond_wait(pthread_cond_t* condition, pthread_mutex_t* mutex) noexcept
+    int pthread_cond_broadcast(pthread_cond_t* condition) noexcept
+
+OPERATION_NAMES = ("create", "write", "sync", "truncate", "allocate", "rename", "unlink", "sync_directory")
+
+
+cdef struct Gate:
+    pthread_mutex_t mutex
+    pthread_cond_t changed
+
+
+@cython.final
+cdef class Faults:
+    """What is to go wrong. For tests: hand it to what writes, then say what fails when."""
+
+    def __cinit__(self):
+        cdef Gate* gate = <Gate*>calloc(1, sizeof(Gate))
+        if gate == NULL:
+            raise MemoryError
+        pthread_mutex_init(&gate.mutex, NULL)
+        pthread_cond_init(&gate.changed, NULL)
+        self.table.gate = gate
+
+    def __dealloc__(self):
+        cdef Gate* gate = <Gate*>self.table.gate
+        if gate != NULL:
+            pthread_cond_destroy(&gate.changed)
+            pthread_mutex_destroy(&gate.mutex)
+            free(gate)
+
+    def fail(self, str operation, int error, *, int64_t after=0, int64_t times=-1, uint64_t written=0):
+        """The calls of `operation` fail with `error`, the first `after` of them excepted, `times` often (-1: for ever).
+
+        A failing write has written `written` bytes of what it should.
+        """
+        cdef Fault* fault = &self.table.of[OPERATION_NAMES.index(operation)]
+        fault.times = 0
+        fault.after = after
+        fault.error = error
+        fault.written = written
+        fault.times = times
+
+    def heal(self):
+        """Nothing fails any more."""
+        for operation in range(<int>OPERATIONS):
+            self.table.of[operation].times = 0
+
+    def calls(self, str operation):
+        """How often it was called so far, with or without success."""
+        return self.table.of[OPERATION_NAMES.index(operation)].calls
+
+    def hold(self):
+        """Whoever calls sync from now on waits until `release`."""
+        self.table.held = True
+
+    def wait_held(self):
+        """Returns once somebody waits in sync."""
+        cdef Gate* gate = <Gate*>self.table.gate
+        with nogil:
+            pthread_mutex_lock(&gate.mutex)
+            while not self.table.waiting:
+                pthread_cond_wait(&gate.changed, &gate.mutex)
+            pthread_mutex_unlock(&gate.mutex)
+
+    def release(self):
+        cdef Gate* gate = <Gate*>self.table.gate
+        with nogil:
+            pthread_mutex_lock(&gate.mutex)
+            self.table.held = False
+            pthread_cond_broadcast(&gate.changed)
+            pthread_mutex_unlock(&gate.mutex)
+
+
+cdef inline int met(FaultTable* faults, Operation operation) noexcept nogil:
+    """The errno this call is to fail with, or 0."""
+    if faults == NULL:
+        return 0
+    cdef Fault* fault = &faults.of[<int>operation]
+    fault.calls += 1
+    if fault.times == 0:
+        return 0
+    if fault.after > 0:
+        fault.after -= 1
+        return 0
+    if fault.times > 0:
+        fault.times -= 1
+    return fault.error
+
+
+cdef int disk_create(FaultTable* faults, const char* path, int* fd) noexcept nogil:
+    """Creates or empties a file, for reading and writing."""
+    cdef int error = met(faults, OP_CREATE)
+    if error:
+        return error
+    fd[0] = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, <int>0o644)
+    return errno if fd[0] < 0 else 0
+
+
+cdef int disk_write(FaultTable* faults, int fd, const uint8_t* data, size_t size, uint64_t offset) noexcept nogil:
+    """Writes everything, in one system call unless the kernel takes less."""
+    cdef int error = met(faults, OP_WRITE)
+    if error:
+        pwrite(fd, data, min(size, <size_t>faults.of[<int>OP_WRITE].written), <off_t>offset)
+        return error
+    cdef size_t done = 0
+    cdef Py_ssize_t written
+    while done < size:
+        written = pwrite(fd, data + done, size - done, <off_t>(offset + done))
+        if written < 0:
+            if errno == EINTR:
+                continue
+            return errno
+        done += written
+    return 0
+
+
+cdef int disk_read(int fd, uint8_t* into, size_t size, uint64_t offset) noexcept nogil:
+    """Reads everything; EIO when the file ends before."""
+    cdef size_t done = 0
+    cdef Py_ssize_t got
+    while done < size:
+        got = pread(fd, into + done, size - done, <off_t>(offset + done))
+        if got < 0:
+            if errno == EINTR:
+                continue
+            return errno
+        if got == 0:
+            return EIO
+        done += got
+    return 0
+
+
+cdef int disk_sync(FaultTable* faults, int fd) noexcept nogil:
+    """fdatasync. After a failure nobody knows what of this descriptor is on disk: never call it again on the same one."""
+    cdef Gate* gate
+    if faults != NULL and faults.held:
+        gate = <Gate*>faults.gate
+        pthread_mutex_lock(&gate.mutex)
+        faults.waiting += 1
+        pthread_cond_broadcast(&gate.changed)
+        while faults.held:
+            pthread_cond_wait(&gate.changed, &gate.mutex)
+        faults.waiting -= 1
+        pthread_mutex_unlock(&gate.mutex)
+    cdef int error = met(faults, OP_SYNC)
+    if error:
+        return error
+    return errno if fdatasync(fd) < 0 else 0
+
+
+cdef int disk_truncate(FaultTable* faults, int fd, uint64_t size) noexcept nogil:
+    cdef int error = met(faults, OP_TRUNCATE)
+    if error:
+        return error
+    return errno if ftruncate(fd, <off_t>size) < 0 else 0
+
+
+cdef int disk_allocate(FaultTable* faults, int fd, uint64_t size) noexcept nogil:
+    """Reserves space up to `size`; what was not there reads as zeros."""
+    cdef int error = met(faults, OP_ALLOCATE)
+    if error:
+        return error
+    return errno if fallocate(fd, 0, 0, <off_t>size) < 0 else 0
+
+
+cdef int disk_rename(FaultTable* faults, const char* old, const char* new) noexcept nogil:
+    cdef int error = met(faults, OP_RENAME)
+    if error:
+        return error
+    return errno if rename(old, new) < 0 else 0
+
+
+cdef int disk_unlink(FaultTable* faults, const char* path) noexcept nogil:
+    cdef int error = met(faults, OP_UNLINK)
+    if error:
+        return error
+    return errno if unlink(path) < 0 else 0
+
+
+cdef int disk_sync_directory(FaultTable* faults, const char* path) noexcept nogil:
+    """Makes creations, renames and deletions in a directory durable."""
+    cdef int error = met(faults, OP_SYNC_DIRECTORY)
+    if error:
+        return error
+    cdef int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    if fd < 0:
+        return errno
+    if fsync(fd) < 0:
+        error = errno
+    close(fd)
+    return error
