@@ -20,7 +20,7 @@ TERM_ALONE = 1
 class SegmentedLog:
     """Reports what is on disk to the event loop: one wake-up a frame, however many appends rode on it."""
 
-    __slots__ = ("_loop", "_wal", "_waiting")
+    __slots__ = ("_loop", "_waiting", "_wal")
 
     def __init__(
         self,
