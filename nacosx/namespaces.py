@@ -18,14 +18,6 @@ DEFAULT_NAMESPACE = "public"
 RESERVED = frozenset({"", "public", "null"})
 
 
-def canonical(spelling: str | None) -> str:
-    """The namespace a client means; blank, `null` and `public` in any case are the default one."""
-    if not spelling:
-        return DEFAULT_NAMESPACE
-    trimmed = spelling.strip()
-    return DEFAULT_NAMESPACE if trimmed.lower() in RESERVED else trimmed
-
-
 class Namespace(msgspec.Struct, frozen=True, gc=False):
     id: str
     name: str

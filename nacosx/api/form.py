@@ -13,10 +13,8 @@ Source: Nacos 2.5.1 `WebUtils`, `ConvertUtils`, `UtilsAndCommons.parseMetadata`,
 from __future__ import annotations
 
 import re
-from typing import Any
 
-import msgspec
-
+from nacosx.api.jackson import reader
 from nacosx.errors import BAD_REQUEST, PARAMETER_MISSING, SERVER, NacosError
 
 Form = dict[str, str]
@@ -26,6 +24,7 @@ LOOSELY_TRUE = frozenset(("y", "yes", "on", "true", "t"))
 SPRING_TRUE = frozenset(("true", "on", "yes", "1"))
 SPRING_FALSE = frozenset(("false", "off", "no", "0"))
 
+_read_map = reader(dict[str, str])
 _is_int = re.compile(r"[+-]?[0-9]{1,10}").fullmatch
 _is_double = re.compile(r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[fFdD]?|NaN|Infinity)").fullmatch
 
@@ -162,8 +161,8 @@ def metadata(text: str | None) -> dict[str, str]:
     if text is None or not text or text.isspace():
         return {}
     try:
-        return texts(msgspec.json.decode(text))
-    except (msgspec.DecodeError, UnicodeEncodeError, TypeError):
+        return _read_map(text.encode())
+    except ValueError:
         pass  # not JSON, so it is the other form
     pairs: dict[str, str] = {}
     for pair in _java_split(text, ","):
@@ -172,26 +171,6 @@ def metadata(text: str | None) -> dict[str, str]:
             raise NacosError(BAD_REQUEST, f"metadata format incorrect:{text}")
         pairs[halves[0]] = halves[1]
     return pairs
-
-
-def texts(value: Any) -> dict[str, str]:
-    """A JSON object as Jackson reads a `Map<String, String>`: scalars become text, null is left out.
-
-    Raises TypeError when it is no object of scalars.
-    """
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise TypeError(value)
-    return {key: each if isinstance(each, str) else _text(each) for key, each in value.items() if each is not None}
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | float):
-        return str(value)
-    raise TypeError(value)
 
 
 def _java_split(text: str, separator: str) -> list[str]:

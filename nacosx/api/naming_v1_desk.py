@@ -19,10 +19,10 @@ from nacosx.api import form as reader
 from nacosx.api.checks import Checks, check_clusters
 from nacosx.api.form import Form
 from nacosx.api.http import Handler, Route
+from nacosx.api.namespaces import canonical_namespace
 from nacosx.api.pages import spring_error
 from nacosx.engine.gateway import Gateway
 from nacosx.errors import BAD_REQUEST, NacosError
-from nacosx.namespaces import canonical
 from nacosx.naming.model import DEFAULT_GROUP, NO_METADATA, ServiceKey
 from nacosx.naming.switches import Switches
 
@@ -171,7 +171,7 @@ class NamingDesk:
             return None
         assert group is not None
         assert name is not None
-        key = ServiceKey(canonical(namespace), group, name)
+        key = ServiceKey(canonical_namespace(namespace), group, name)
         if len(self._keys) >= KEYS_MAX:
             self._keys.clear()
         self._keys[given] = key

@@ -7,15 +7,17 @@ Source: Nacos 2.5.1 `InstanceController`, `InstanceOperatorClientImpl` (contract
 from __future__ import annotations
 
 import sys
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
 from nacosx._core.http1 import Request, Response
 from nacosx.api.checks import check_clusters, check_ip, check_port
 from nacosx.api.client_agent import understands_push
-from nacosx.api.form import Form, bound, decimal, is_true, loosely_true, optional, required, texts, whole
+from nacosx.api.form import Form, bound, decimal, is_true, loosely_true, optional, required, whole
 from nacosx.api.http import Routes
+from nacosx.api.jackson import reader
+from nacosx.api.namespaces import canonical_namespace
 from nacosx.api.naming_v1_desk import (
     OK,
     Answer,
@@ -29,7 +31,6 @@ from nacosx.api.naming_v1_desk import (
     user_agent,
 )
 from nacosx.errors import BAD_REQUEST, NacosError
-from nacosx.namespaces import canonical
 from nacosx.naming.client import address_client_id
 from nacosx.naming.commands import (
     DeregisterInstance,
@@ -62,9 +63,11 @@ BEAT_UNKNOWN = 20404
 
 
 class Beats(Protocol):
-    def renew(self, client_id: str) -> bool: ...
+    def renew(self, client_id: str, service: ServiceKey) -> bool: ...
 
-    def watch(self, client_id: str) -> None: ...
+    def watch(self, client_id: str, service: ServiceKey) -> None: ...
+
+    def watch_subscriber(self, client_id: str) -> None: ...
 
 
 class ClientBeat(msgspec.Struct):
@@ -74,7 +77,7 @@ class ClientBeat(msgspec.Struct):
     port: int = 0
     cluster: str | None = None
     weight: float = 0.0
-    metadata: Any = None
+    metadata: dict[str, str] | None = None
 
 
 class TargetInstance(msgspec.Struct, rename="camel"):
@@ -97,8 +100,8 @@ class Detail(msgspec.Struct, rename="camel"):
     metadata: dict[str, str]
 
 
-_decode_beat = msgspec.json.Decoder(ClientBeat, strict=False).decode
-_decode_targets = msgspec.json.Decoder(list[TargetInstance], strict=False).decode
+_read_beat = reader(ClientBeat)
+_read_targets = reader(list[TargetInstance])
 
 
 class InstanceDesk:
@@ -140,7 +143,7 @@ class InstanceDesk:
             return self._register_persistent(RegisterPersistent(key, instance, now_ms))
         client_id = address_client_id(instance.ip, instance.port, ephemeral=True)
         self._gateway.submit(RegisterInstance(client_id, key, instance, now_ms))
-        self._beats.watch(client_id)
+        self._beats.watch(client_id, key)
         return OK
 
     async def _register_persistent(self, command: RegisterPersistent) -> Response:
@@ -302,7 +305,7 @@ class InstanceDesk:
         client_id = address_client_id(ip, port, ephemeral=True)
         subscriber = Subscriber(ip, port, agent, optional(form, "app"), clusters)
         self._gateway.submit(Subscribe(client_id, key, subscriber, now_ms))
-        self._beats.watch(client_id)
+        self._beats.watch_subscriber(client_id)
 
     def _detail(self, _: Request, form: Form, key: ServiceKey | None) -> Response:
         key = named(form, key)
@@ -322,7 +325,7 @@ class InstanceDesk:
         if refusal := malformed(grouped):
             raise NacosError(BAD_REQUEST, refusal)
         group, _at, name = grouped.partition("@@")
-        return as_json({"ips": statuses(self._registry, ServiceKey(canonical(namespace), group, name))})
+        return as_json({"ips": statuses(self._registry, ServiceKey(canonical_namespace(namespace), group, name))})
 
     # --- beats ---
 
@@ -339,16 +342,15 @@ class InstanceDesk:
             port = whole(optional(form, "port", "0"))
         key = named(form, key)
         client_id = address_client_id(ip, port, ephemeral=True)
-        client = self._registry.clients.get(client_id)
         code = BEAT_KNOWN
-        if client is not None and key in client.published:
-            self._beats.renew(client_id)
+        if self._beats.renew(client_id, key):
+            pass  # the usual beat
         elif beat is None:
             code = BEAT_UNKNOWN
         else:
-            instance = Instance(ip, port, beat.weight, True, True, cluster, texts(beat.metadata) or NO_METADATA)
+            instance = Instance(ip, port, beat.weight, True, True, cluster, beat.metadata or NO_METADATA)
             self._gateway.submit(RegisterInstance(client_id, key, instance, self._desk.clock.wall_ms()))
-            self._beats.watch(client_id)
+            self._beats.watch(client_id, key)
         return self._beat_answer(code, key, InstanceKey(ip, port, cluster))
 
     def _beat_answer(self, code: int, key: ServiceKey, wanted: InstanceKey) -> Response:
@@ -386,18 +388,16 @@ def weight_of(text: str) -> float:
 def beat_of(text: str) -> ClientBeat:
     """Raises NacosError; behind the parameter checker, which reads the same text, it does not."""
     try:
-        beat = _decode_beat(text)
-        texts(beat.metadata)
-    except (msgspec.DecodeError, UnicodeEncodeError, TypeError) as error:
+        return _read_beat(text.encode())
+    except ValueError as error:
         raise unreadable("com.alibaba.nacos.naming.healthcheck.RsInfo", error) from error
-    return beat
 
 
 def targets_of(text: str) -> list[TargetInstance]:
     """What cannot be read counts as absent, once the parameter checker is off."""
     try:
-        return _decode_targets(text) if text else []
-    except (msgspec.DecodeError, UnicodeEncodeError):
+        return _read_targets(text.encode()) if text else []
+    except ValueError:
         return []
 
 
@@ -431,8 +431,8 @@ def check_batch(desk: NamingDesk, form: Form) -> str:
     if refusal or not text or text.isspace():
         return refusal
     try:
-        targets = _decode_targets(text)
-    except (msgspec.DecodeError, UnicodeEncodeError) as error:
+        targets = _read_targets(text.encode())
+    except ValueError as error:
         raise unreadable("java.util.List<com.alibaba.nacos.api.naming.pojo.Instance>", error) from error
     for target in targets:
         refusal = check_clusters(target.cluster_name) or check_ip(target.ip) or check_port(target.port)

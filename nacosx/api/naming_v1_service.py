@@ -27,9 +27,9 @@ from nacosx.api.form import (
     whole_or_zero,
 )
 from nacosx.api.http import Routes
+from nacosx.api.namespaces import canonical_namespace
 from nacosx.api.naming_v1_desk import OK, NamingDesk, as_json, bound_named, named
 from nacosx.errors import BAD_REQUEST, SELECTOR, SERVER, NacosError
-from nacosx.namespaces import canonical
 from nacosx.naming.commands import CreateService, DeleteService, UpdateCluster, UpdateService
 from nacosx.naming.directory import (
     ServiceDetail,
@@ -137,14 +137,14 @@ class ServiceDesk:
     def _list(self, _: Request, form: Form, _key: ServiceKey | None) -> Response:
         page_no = whole_or_zero(required(form, "pageNo"))
         page_size = whole_or_zero(required(form, "pageSize"))
-        namespace = canonical(form.get("namespaceId"))
+        namespace = canonical_namespace(form.get("namespaceId"))
         group = optional(form, "groupName", DEFAULT_GROUP)
         count, names = service_names(self._registry, namespace, group, page_no, page_size)
         return as_json({"count": count, "doms": names})
 
     def _names(self, _: Request, form: Form, _key: ServiceKey | None) -> Response:
         namespace = form.get("namespaceId")
-        wanted = canonical(namespace) if namespace and not namespace.isspace() else ""
+        wanted = canonical_namespace(namespace) if namespace and not namespace.isspace() else ""
         found = names_by_namespace(self._registry, wanted, bound_or(form, "expr", ""))
         # The key is a slip of a refactoring in the Java server; clients know no other.
         return as_json({"META-INF/services": found, "count": sum(map(len, found.values()))})
@@ -175,7 +175,7 @@ class ServiceDesk:
     # --- catalog ---
 
     def _catalog_service(self, _: Request, form: Form, key: ServiceKey | None) -> Response:
-        key = key or ServiceKey(canonical(form.get("namespaceId")), "", "")
+        key = key or ServiceKey(canonical_namespace(form.get("namespaceId")), "", "")
         detail = catalog_service(self._registry, key)
         return as_json(
             {
@@ -203,7 +203,7 @@ class ServiceDesk:
 
     def _catalog_services(self, _: Request, form: Form, _key: ServiceKey | None) -> Response:
         with_instances = bound_flag(form, "withInstances")
-        namespace = canonical(form.get("namespaceId"))
+        namespace = canonical_namespace(form.get("namespaceId"))
         page_no = bound_whole(form, "pageNo")
         page_size = bound_whole(form, "pageSize")
         name = bound_or(form, "serviceNameParam", "")
