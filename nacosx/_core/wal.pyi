@@ -3,6 +3,7 @@ from typing import Final, Self, final
 
 from nacosx._core.disk import Faults
 from nacosx._core.entry import Entry
+from nacosx._core.segment import CorruptLogError as CorruptLogError
 
 DATA_BYTES_MAX: Final[int]
 KIND_MAX: Final[int]

@@ -105,6 +105,8 @@ class LogGroup:
         limits = self._limits
         if self._pending >= limits.pending_max or self._pending_bytes >= limits.pending_bytes_max:
             raise NacosError(OVER_THRESHOLD, f"{self._pending} writes wait for the disk, try again later")
+        if self._rows.behind and type(command) in CONFIG_COMMANDS:
+            raise NacosError(OVER_THRESHOLD, "the database is behind by too many changes, try again later")
         entry = encode(command)
         size = len(entry)
         if size > limits.entry_bytes_max:

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 
-class DirectoryLockedError(Exception):
+class LockedError(Exception):
     """Another process uses the directory; the text names it."""
 
 
@@ -17,7 +17,7 @@ class DirectoryLock:
     __slots__ = ("_fd",)
 
     def __init__(self, directory: str | os.PathLike[str]) -> None:
-        """Creates the directory. DirectoryLockedError, OSError."""
+        """Creates the directory. LockedError, OSError."""
         path = Path(directory)
         path.mkdir(parents=True, exist_ok=True)
         self._fd = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -26,7 +26,7 @@ class DirectoryLock:
         except BlockingIOError as error:
             holder = os.pread(self._fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
             os.close(self._fd)
-            raise DirectoryLockedError(f"{path} is in use by another server, process {holder}") from error
+            raise LockedError(f"{path} is in use by another server, process {holder}") from error
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
 

@@ -35,7 +35,7 @@ class Content(msgspec.Struct, frozen=True):
     rooms: dict[str, bytes]
 
 
-class SnapshotFiles:
+class SnapshotDirectory:
     """The snapshots in a directory, which it creates."""
 
     __slots__ = ("_directory",)
