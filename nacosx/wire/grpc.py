@@ -87,6 +87,7 @@ class GrpcServer:
         self._on_connected = on_connected
         self._on_disconnected = on_disconnected
         self._request_ids = 0
+        self._unflushed: list[GrpcConnection] = []
         self._sweep_timeout: Timeout | None = None
         self._drained: asyncio.Future[None] | None = None
 
@@ -144,6 +145,21 @@ class GrpcServer:
         self.transports.discard(connection)
         if not self.transports and self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
+
+    def flush_soon(self, connection: GrpcConnection) -> None:
+        """In the next turn of the loop: what many tasks or pushes have to say to a client leaves in one write."""
+        if not self._unflushed:
+            self.loop.call_soon(self._flush)
+        self._unflushed.append(connection)
+
+    def _flush(self) -> None:
+        unflushed, self._unflushed = self._unflushed, []
+        for connection in unflushed:
+            try:
+                connection.flush()
+            except Exception as error:
+                logger.error("%s failed", connection, exc_info=error)
+                connection.cut()
 
     # --- time and the end ---
 

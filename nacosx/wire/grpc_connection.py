@@ -74,6 +74,7 @@ class GrpcConnection(asyncio.Protocol):
         "_blocked_ms",
         "_closing",
         "_detecting",
+        "_flush_due",
         "_heard_ms",
         "_is_registered",
         "_leaving",
@@ -115,6 +116,7 @@ class GrpcConnection(asyncio.Protocol):
         self._pushes: dict[str, Push] = {}  # request id → push
         self._tasks: set[asyncio.Task[bytes]] = set()
         self._paused = False  # the transport takes nothing now: its buffer is full, or it is closing
+        self._flush_due = False
         self._leaving = False  # GOAWAY is out
         self._closing: Timeout | None = None
         self._lost = False
@@ -163,6 +165,7 @@ class GrpcConnection(asyncio.Protocol):
 
     def flush(self) -> None:
         """Writes what waits, as far as the transport takes it."""
+        self._flush_due = False
         session = self._session
         while not self._paused:
             data = session.drain()
@@ -171,6 +174,11 @@ class GrpcConnection(asyncio.Protocol):
                     self._close_transport()
                 return
             self._transport.write(data)  # io
+
+    def _flush_soon(self) -> None:
+        if not self._flush_due:
+            self._flush_due = True
+            self._server.flush_soon(self)
 
     def pause_writing(self) -> None:
         self._paused = True
@@ -282,7 +290,7 @@ class GrpcConnection(asyncio.Protocol):
             self._server.forget(self)
         elif not self._tasks and self._leaving:
             self._end_streams()
-        self.flush()
+        self._flush_soon()
 
     # --- the stream ---
 
@@ -337,7 +345,7 @@ class GrpcConnection(asyncio.Protocol):
             self._pushes[request_id] = Push(
                 request_id, answered, ticker.schedule(timeout_ms, self._push_timed_out, request_id)
             )
-            self.flush()
+            self._flush_soon()
             return
         if not self._session.is_open(self._push_stream):
             # Java: ConnectionAlreadyClosedException → unregister
