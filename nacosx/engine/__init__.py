@@ -10,5 +10,6 @@ reactions   event type → who reacts
 pusher      service pushes: merge, delay, ack, retry
 datagram_pushes   the UDP half of it: envelope, ack, one resend
 beats       the life of ip:port clients: unhealthy after 15 s, removed after 30 s
+cleaner     empty services and forgotten metadata go
 listeners   config listeners: long polls and gRPC change notifications
 """
