@@ -52,7 +52,6 @@ class GrpcServer:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        rpcs: Rpcs,
         ticker: Ticker,
         clock: Clock,
         on_connected: Callable[[Connection], object],
@@ -71,10 +70,7 @@ class GrpcServer:
         self.clock = clock
         self.started = False
         self.stopping = False
-        self.served = {
-            name: Served(reader(rpc.request), rpc.handler, rpc.reply_type, rpc.before_registration)
-            for name, rpc in rpcs.items()
-        }
+        self.served: dict[str, Served] = {}
         self.registered: dict[str, GrpcConnection] = {}  # connection id → connection
         self.transports: set[GrpcConnection] = set()  # registered or not
         self.local_ip = local_ip
@@ -90,6 +86,11 @@ class GrpcServer:
         self._unflushed: list[GrpcConnection] = []
         self._sweep_timeout: Timeout | None = None
         self._drained: asyncio.Future[None] | None = None
+
+    def serve(self, rpcs: Rpcs) -> None:
+        """What to answer. Called before the first connection; apart from the constructor, because desks push, too."""
+        for name, rpc in rpcs.items():
+            self.served[name] = Served(reader(rpc.request), rpc.handler, rpc.reply_type, rpc.before_registration)
 
     def connection(self) -> GrpcConnection:
         return GrpcConnection(self)
@@ -114,6 +115,12 @@ class GrpcServer:
             return False
         members = reset_members(connection_id if server else "", server)
         return self.push(connection_id, RESET_TYPE, members, lambda _: None, timeout_ms=RESET_TIMEOUT_MS)
+
+    def disconnect(self, connection_id: str) -> None:
+        """Gives a client up: unregisters it and ends its transport. Unknown is not an error."""
+        connection = self.registered.get(connection_id)
+        if connection is not None:
+            connection.close()
 
     # --- what connections tell ---
 
