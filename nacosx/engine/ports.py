@@ -83,7 +83,10 @@ class RowStore(Protocol):
     """
 
     applied_index: int  # the projection holds everything up to this index of the log
-    behind: bool  # so far behind that no more should be published until it has caught up
+
+    @property
+    def behind(self) -> bool:
+        """So far behind that no more should be published until it has caught up."""
 
     def write(self, index: int, events: Sequence[Event]) -> None:
         """Queues what the entries up to `index` did since the last call. Indexes not above `applied_index` are ignored."""

@@ -1,0 +1,280 @@
+"""The composition root: builds every part, starts and stops them in order. The only module that knows all of them.
+
+Start: lock the data directory → load snapshot and rows, replay the log → bind the ports → listen → "ready". Ready is said
+only when a gRPC registration works, and no port answers before.
+
+Stop (SIGTERM, SIGINT): stop accepting → drain HTTP, GOAWAY to gRPC clients → wait for the log → stop the ticker → close log
+and rows → unlock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+
+import uvloop
+
+from nacosx import __version__
+from nacosx._core.segment import CorruptLogError
+from nacosx.api import internal_grpc, naming_grpc, naming_v1
+from nacosx.api.checks import Checks
+from nacosx.api.grpc import Connection
+from nacosx.api.http import Routes
+from nacosx.api.naming_v1_desk import ServerStatus
+from nacosx.clock import Clock, SystemClock
+from nacosx.config.catalog import Catalog
+from nacosx.config.events import ConfigChanged
+from nacosx.engine.beats import Beats
+from nacosx.engine.gateway import Gateway
+from nacosx.engine.listeners import Listeners
+from nacosx.engine.log_group import LogGroup
+from nacosx.engine.long_polls import LongPolls
+from nacosx.engine.pusher import Pusher
+from nacosx.engine.reactions import Reactions
+from nacosx.engine.recovery import RecoveryError
+from nacosx.engine.ticker import Ticker
+from nacosx.namespaces import Namespaces
+from nacosx.naming.commands import ConnectClient, DisconnectClient
+from nacosx.naming.events import ClientReleased, ServiceChanged, ServiceSubscribed
+from nacosx.naming.instance_ids import SnowflakeIds, worker_of
+from nacosx.naming.registry import Registry
+from nacosx.settings import Settings
+from nacosx.storage.lock import DirectoryLock, LockedError
+from nacosx.storage.log import SegmentedLog
+from nacosx.storage.rows import open_rows
+from nacosx.storage.snapshots import SnapshotDirectory
+from nacosx.wire.grpc import GrpcServer
+from nacosx.wire.http import HttpServer
+from nacosx.wire.listener import listen, reserve
+from nacosx.wire.udp import DatagramDoor
+
+logger = logging.getLogger(__name__)
+
+STOP_GRACE_MS = 3_000  # for requests under way when the server stops; long polls and streams are cut then
+
+# What keeps a server from starting and is not our bug: one line for the person who started it, no traceback.
+START_ERRORS = (OSError, LockedError, CorruptLogError, RecoveryError)
+
+
+class Server:
+    """One stand-alone server. `start` returns when it is ready, `stop` when nothing of it is left."""
+
+    def __init__(self, settings: Settings, loop: asyncio.AbstractEventLoop, clock: Clock) -> None:
+        self._settings = settings
+        self._loop = loop
+        self._clock = clock
+        self.port = 0
+        self.grpc_port = 0
+
+    # --- building ----------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Raises one of START_ERRORS when it cannot; whatever it had opened until then ends with the process."""
+        settings = self._settings
+        data = settings.data_directory
+        data.mkdir(parents=True, exist_ok=True)
+        self._lock = DirectoryLock(data)
+        self._ticker = Ticker(self._loop, self._clock)
+        main, grpc = bind(settings)
+        self.port, self.grpc_port = main.getsockname()[1], grpc.getsockname()[1]
+        self._ip = settings.host if settings.host not in ("0.0.0.0", "::") else local_ip()
+        self._build_rooms()
+        self._build_doors()
+        self._log_group.start()
+        await self._datagrams.open(self._loop, settings.host, self._pusher.datagrams.acknowledged)
+        self._grpc.started = True
+        self._listening = [
+            await listen(self._loop, sock, self._http.connection, self._grpc.connection, self._ticker)
+            for sock in (main, grpc)
+        ]
+
+    def _build_rooms(self) -> None:
+        """State, and what makes it durable."""
+        data = self._settings.data_directory
+        self._reactions: Reactions = {}
+        registry, catalog, namespaces = Registry(), Catalog(), Namespaces()
+        self._rows = open_rows(data / "rows.sqlite", self._ticker.schedule)
+        self._log = SegmentedLog(data / "log", self._loop)
+        self._log_group = LogGroup(
+            registry,
+            catalog,
+            namespaces,
+            log=self._log,
+            snapshots=SnapshotDirectory(data / "snapshots"),
+            rows=self._rows,
+            reactions=self._reactions,
+            loop=self._loop,
+        )
+        self._gateway = Gateway(registry, catalog, namespaces, self._log_group, self._clock, self._reactions)
+
+    def _build_doors(self) -> None:
+        """Everything that reacts to events and requests, and the sockets' side of it."""
+        settings, gateway, ticker, clock = self._settings, self._gateway, self._ticker, self._clock
+        self._grpc = GrpcServer(
+            self._loop,
+            ticker,
+            clock,
+            self._on_connected,
+            self._on_disconnected,
+            local_ip=self._ip,
+            message_bytes_max=settings.grpc_message_bytes_max,
+            keep_alive_ms=settings.grpc_keepalive_ms,
+            keep_alive_timeout_ms=settings.grpc_keepalive_timeout_ms,
+            permit_keep_alive_ms=settings.grpc_keepalive_permit_ms,
+        )
+        self._datagrams = DatagramDoor()
+        self._pusher = Pusher(
+            gateway.registry,
+            self._grpc,
+            self._datagrams,
+            ticker,
+            clock,
+            delay_ms=settings.push_delay_ms,
+            timeout_ms=settings.push_timeout_ms,
+            retry_delay_ms=settings.push_retry_delay_ms,
+        )
+        self._beats = Beats(
+            gateway.registry,
+            gateway.submit,
+            ticker,
+            clock,
+            expire_instances=settings.expire_instance,
+            client_expired_ms=settings.client_expired_ms,
+        )
+        self._listeners = Listeners(
+            self._grpc,
+            ticker,
+            self._grpc.disconnect,
+            push_timeout_ms=settings.config_push_timeout_ms,
+            push_tries_max=settings.config_push_retries_max,
+        )
+        self._long_polls = LongPolls(gateway.catalog, ticker)
+        self._reactions.update(
+            {
+                ServiceChanged: (self._pusher.on_service_changed,),
+                ServiceSubscribed: (self._pusher.on_service_subscribed,),
+                ClientReleased: (self._beats.on_client_released,),
+                ConfigChanged: (self._listeners.on_config_changed, self._long_polls.on_config_changed),
+            }
+        )
+        self._build_desks()
+
+    def _build_desks(self) -> None:
+        settings, gateway = self._settings, self._gateway
+        checks = Checks(enabled=settings.param_check_enabled, metadata_length_max=settings.instance_metadata_chars_max)
+        worker = settings.snowflake_worker_id if settings.snowflake_worker_id >= 0 else worker_of(self._ip)
+        self._grpc.serve(
+            internal_grpc.rpcs() | naming_grpc.rpcs(gateway, checks=checks, snowflakes=SnowflakeIds(worker))
+        )
+        routes: Routes = {
+            **naming_v1.routes(
+                gateway,
+                self._beats,
+                self._pusher.counters,
+                checks=checks,
+                status=ServerStatus("UP"),  # no port answers before
+                address=f"{self._ip}:{self.port}",
+            ),
+        }
+        self._http = HttpServer(
+            self._loop,
+            routes,
+            self._ticker,
+            self._clock,
+            context_path=settings.context_path,
+            head_bytes_max=settings.http_header_bytes_max,
+        )
+
+    # --- connections -------------------------------------------------------------------------------------------------
+
+    def _on_connected(self, connection: Connection) -> None:
+        self._gateway.submit(ConnectClient(connection.connection_id, self._clock.wall_ms()))
+
+    def _on_disconnected(self, connection_id: str) -> None:
+        self._gateway.submit(DisconnectClient(connection_id, self._clock.wall_ms()))
+        self._listeners.release(connection_id)
+
+    # --- stopping ----------------------------------------------------------------------------------------------------
+
+    async def stop(self) -> None:
+        for listening in self._listening:
+            listening.close()
+        await asyncio.gather(self._http.stop(STOP_GRACE_MS), self._grpc.stop(STOP_GRACE_MS))
+        for listening in self._listening:
+            await listening.wait_closed()
+        self._datagrams.close()
+        await self._log_group.stop()
+        self._ticker.stop()
+        self._log.close()
+        self._rows.close()
+        self._lock.release()
+
+
+def bind(settings: Settings) -> tuple[socket.socket, socket.socket]:
+    """The main and the gRPC port; OSError names the one that is taken."""
+    offset = settings.grpc_port_offset
+    if settings.grpc_port is not None:
+        offset = settings.grpc_port - settings.port
+    return reserve(settings.host, settings.port, offset)
+
+
+def local_ip() -> str:
+    """The address other machines most likely know us by; no packet is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # RFC 5737: an address nobody has, to ask the routing table
+            return str(probe.getsockname()[0])
+        except OSError:
+            return "127.0.0.1"
+
+
+def since_exec_ms() -> int:
+    """Milliseconds since this process was started, from the kernel (proc(5): field 22 of stat, in clock ticks)."""
+    try:
+        with open("/proc/self/stat", "rb") as stat:
+            started_ticks = int(stat.read().rpartition(b")")[2].split()[19])
+    except OSError:
+        return int(time.process_time() * 1000)
+    boot_ms = time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
+    return boot_ms - started_ticks * 1000 // os.sysconf("SC_CLK_TCK")
+
+
+async def serve(settings: Settings) -> int:
+    """Runs until SIGTERM or SIGINT. Exit status: 0, or 1 when the server could not start."""
+    loop = asyncio.get_running_loop()
+    stopping = asyncio.Event()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, stopping.set)
+    server = Server(settings, loop, SystemClock())
+    try:
+        await server.start()
+    except START_ERRORS as error:
+        print(f"nacosx cannot start: {error}", file=sys.stderr)
+        return 1
+    # What lives now lives long: the collector need not look at it again.
+    gc.collect()
+    gc.freeze()
+    print(
+        f"nacosx {__version__} ready in {since_exec_ms()} ms: http {settings.host}:{server.port}, "
+        f"grpc {settings.host}:{server.grpc_port}, data {settings.data_directory}",
+        flush=True,
+    )
+    await stopping.wait()
+    logger.info("stopping")
+    await server.stop()
+    return 0
+
+
+def run(settings: Settings, *, warnings: list[str], log_level: str) -> int:
+    """The process: logging, event loop, server. Returns the exit status."""
+    logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    for warning in warnings:
+        logger.warning(warning)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(serve(settings))
