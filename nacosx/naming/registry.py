@@ -6,6 +6,7 @@ Indexes (invariants, checked by the twin in tests/models/registry.py):
 * `client_id in subscribers[key]` ⇔ `key in clients[client_id].subscribed`; a service need not exist to be subscribed to
 * `key in empty` ⇔ `services[key]` has no publisher
 * `groups` holds every service, under its namespace and group; none of them is empty
+* a service with persistent instances is persistent
 * an ip:port client exists only as long as it publishes or subscribes
 
 Durable: `metadata`, `overlays`, persistent instances, the switches without overrides. A durable command reads and writes
@@ -349,6 +350,8 @@ class Registry:
 
     def _create_service(self, command: CreateService) -> list[Event]:
         key = command.service
+        if self._has_persistent(key):  # registered between `check` and now
+            raise refusals.service_exists(key)
         before = self._visible(key)
         metadata = ServiceMetadata(command.ephemeral, command.protect_threshold, command.metadata, command.selector)
         self._write_metadata(key, metadata, command.now_ms)
@@ -379,9 +382,9 @@ class Registry:
 
     def _delete_service(self, command: DeleteService) -> list[Event]:
         key = command.service
-        service = self.services.get(key)
-        if service is not None and not all(is_ephemeral(client_id) for client_id in service.publishers):
+        if self._has_persistent(key):
             raise refusals.not_empty(key)
+        service = self.services.get(key)
         before = self._visible(key)
         self.metadata.pop(key, None)
         self.gone.pop(key, None)
@@ -524,11 +527,11 @@ class Registry:
     def _durable_metadata(self, key: ServiceKey) -> ServiceMetadata:
         """What is on disk about a service; if nothing, its kind is told by the persistent instances it has."""
         metadata = self.metadata.get(key)
-        if metadata is not None:
-            return metadata
+        return ServiceMetadata(ephemeral=not self._has_persistent(key)) if metadata is None else metadata
+
+    def _has_persistent(self, key: ServiceKey) -> bool:
         service = self.services.get(key)
-        persistent = service is not None and not all(is_ephemeral(client_id) for client_id in service.publishers)
-        return ServiceMetadata(ephemeral=not persistent)
+        return service is not None and not all(is_ephemeral(client_id) for client_id in service.publishers)
 
     def _write_metadata(self, key: ServiceKey, metadata: ServiceMetadata, now_ms: int) -> None:
         service = self.services.get(key)

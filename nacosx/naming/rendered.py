@@ -26,6 +26,8 @@ class RenderedAnswers:
 
     def keep(self, service: Service, variant: tuple[str, bool, int], answer: bytes) -> None:
         """Remembers an answer until the service changes or room is needed. # limit: bytes_max, VARIANTS_MAX"""
+        if len(answer) > self._bytes_max:
+            return
         answers = service.rendered
         if answers is None:
             answers = service.rendered = {}
