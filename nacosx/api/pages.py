@@ -65,7 +65,7 @@ def spring_error(request: Request, status: int, message: str, now_ms: int, *, ba
     if "text/html" in (request.header("accept") or ""):
         page = WHITELABEL_PAGE.format(_java_date(now_ms), reason, status, message.translate(ESCAPES))
         return Response(page.encode(), status, "text/html;charset=UTF-8", (("Content-Language", "en"),), bare)
-    body = SpringError(_iso_date(now_ms), status, reason, message, request.raw_path)
+    body = SpringError(iso_date(now_ms), status, reason, message, request.raw_path)
     return Response(msgspec.json.encode(body), status, "application/json", (), bare)
 
 
@@ -107,7 +107,8 @@ def preflight(origin: str, method: str, headers: str | None) -> Response:
     return Response(b"", 200, "application/json;charset=UTF-8", tuple(lines), True)
 
 
-def _iso_date(now_ms: int) -> str:
+def iso_date(now_ms: int) -> str:
+    """As Jackson writes a `java.util.Date`, in UTC."""
     now = gmtime(now_ms // 1000)
     return (
         f"{now.tm_year:04}-{now.tm_mon:02}-{now.tm_mday:02}T{now.tm_hour:02}:{now.tm_min:02}:{now.tm_sec:02}"

@@ -1,0 +1,212 @@
+"""Reading, publishing and deleting configs over HTTP v1 (contract/http-v1-config.md §1.1, §1.8, §1.11–1.13)."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Mapping
+from functools import lru_cache
+from typing import Any
+
+from nacosx._core.http1 import Request, Response
+from nacosx.api.checks import Checks, check_ip
+from nacosx.api.config_form import (
+    ConfigForm,
+    ConfigLimits,
+    is_blank,
+    publish_command,
+    refuse_content,
+    refuse_names,
+    refuse_tag,
+    refuse_tenant,
+    remove_command,
+    url_encoded,
+)
+from nacosx.api.config_http import (
+    JSON,
+    NO_CACHE,
+    TEXT,
+    client_ip,
+    longs,
+    refused,
+    required,
+    rest_result,
+)
+from nacosx.api.http import http_date
+from nacosx.api.namespaces import canonical_namespace
+from nacosx.config.commands import DurableCommand, RemoveConfig, RemoveGray
+from nacosx.config.model import BETA, DEFAULT_TYPE, Config, ConfigKey, GrayConfig
+from nacosx.engine.gateway import Gateway
+from nacosx.engine.ports import RowStore
+from nacosx.errors import OVER_THRESHOLD, NacosError
+
+Form = Mapping[str, str]
+Answer = Response | Coroutine[Any, Any, Response]
+
+TRUE = Response(b"true", 200, JSON)
+NOT_FOUND = Response(b"config data not exist\n", 404, JSON)
+
+_last_modified = lru_cache(maxsize=1024)(http_date)
+
+
+def illegal(checks: Checks, form: Form) -> str:
+    """The refusal of the parameter checker for a request about one config, "" when its names are legal."""
+    if not checks.enabled:
+        return ""
+    tenant = form.get("namespaceId")
+    if is_blank(tenant):
+        tenant = form.get("tenant")
+        if is_blank(tenant):
+            tenant = form.get("namespace")
+    return checks.config(tenant, form.get("dataId"), form.get("group")) or check_ip(form.get("ip"))
+
+
+class ContentDesk:
+    __slots__ = ("_checks", "_gateway", "_limits", "_rows")
+
+    def __init__(self, gateway: Gateway, rows: RowStore, checks: Checks, limits: ConfigLimits) -> None:
+        self._gateway = gateway
+        self._rows = rows
+        self._checks = checks
+        self._limits = limits
+
+    def get(self, request: Request, form: Form) -> Response:
+        """What this client reads: beta by its ip, then by tag, then the formal version. An explicit tag never falls back."""
+        data_id, group, tag = form.get("dataId"), form.get("group"), form.get("tag")
+        if data_id is not None and group is not None:
+            # A name that is found was checked when it was published.
+            spelled = form.get("namespaceId")
+            key = ConfigKey(canonical_namespace(form.get("tenant") if spelled is None else spelled), group, data_id)
+            catalog = self._gateway.catalog
+            config = catalog.configs.get(key)
+            if key in catalog.grays:
+                version = catalog.served(key, client_ip(request), tag or request.header("vipserver-tag") or "")
+                if isinstance(version, GrayConfig):
+                    return _gray_content(version, config)
+            if config is not None and (not tag or tag.isspace()):
+                return _content(config)
+        if refusal := illegal(self._checks, form):
+            return refused(refusal)
+        names = required(form, "dataId"), required(form, "group")
+        refuse_tenant(form.get("tenant"))
+        refuse_names(*names)
+        refuse_tag(tag)
+        return NOT_FOUND
+
+    def publish(self, request: Request) -> Answer:
+        form = request.form()
+        if refusal := illegal(self._checks, form):
+            return refused(refusal)
+        asked = ConfigForm(
+            data_id=required(form, "dataId"),
+            group=required(form, "group"),
+            tenant=form.get("tenant"),
+            content=required(form, "content"),
+            src_ip=client_ip(request),
+            src_user=_src_user(form, "src_user"),
+            tag=form.get("tag"),
+            app_name=form.get("appName"),
+            config_tags=form.get("config_tags"),
+            desc=form.get("desc"),
+            use=form.get("use"),
+            effect=form.get("effect"),
+            schema=form.get("schema"),
+            type=form.get("type"),
+            encrypted_data_key=form.get("encryptedDataKey"),
+            beta_ips=request.header("betaips"),
+            cas_md5=request.header("casmd5"),
+        )
+        refuse_tenant(asked.tenant)
+        refuse_names(asked.data_id, asked.group)
+        refuse_content(asked.content, self._limits)
+        if self._rows.behind:
+            raise NacosError(OVER_THRESHOLD, "search and history are too far behind, please try later.")
+        return self._propose(publish_command(asked, self._gateway.clock.wall_ms(), self._limits))
+
+    def delete(self, request: Request) -> Answer:
+        form = request.form()
+        if form.get("delType") == "ids":
+            return self._delete_ids(request, form)
+        if form.get("beta") == "true":
+            return self._stop_beta(request, form)
+        if refusal := illegal(self._checks, form):
+            return refused(refusal)
+        data_id, group, tag = required(form, "dataId"), required(form, "group"), form.get("tag")
+        refuse_tenant(form.get("tenant"))
+        refuse_names(data_id, group)
+        refuse_tag(tag)
+        command = self._remove_command(request, form, ConfigKey(_namespace(form), group, data_id), tag)
+        return TRUE if command is None else self._propose(command)
+
+    def _stop_beta(self, request: Request, form: Form) -> Answer:
+        if refusal := illegal(self._checks, form):
+            return refused(refusal)
+        data_id, group = required(form, "dataId"), required(form, "group")
+        command = self._remove_command(request, form, ConfigKey(_namespace(form), group, data_id), "beta")
+        if command is None:
+            return rest_result(False, "remove beta data error", 500)
+        return self._propose(command, rest_result(True, "stop beta ok"))
+
+    def _delete_ids(self, request: Request, form: Form) -> Answer:
+        """Unknown ids are skipped."""
+        if refusal := illegal(self._checks, form):
+            return refused(refusal)
+        ids = set(longs(required(form, "ids", "List")))
+        keys = [key for key, config in self._gateway.catalog.configs.items() if config.id in ids]
+        return self._delete_keys(request, form, keys)
+
+    async def _delete_keys(self, request: Request, form: Form, keys: list[ConfigKey]) -> Response:
+        commands = [self._remove_command(request, form, key, None) for key in keys]
+        for answer in [self._gateway.propose(command) for command in commands if command is not None]:
+            await answer
+        return rest_result(True)
+
+    def _remove_command(
+        self, request: Request, form: Form, key: ConfigKey, tag: str | None
+    ) -> RemoveConfig | RemoveGray | None:
+        return remove_command(
+            self._gateway.catalog,
+            key,
+            tag,
+            now_ms=self._gateway.clock.wall_ms(),
+            src_ip=client_ip(request),
+            src_user=_src_user(form, "srcUser"),
+        )
+
+    async def _propose(self, command: DurableCommand, answer: Response = TRUE) -> Response:
+        await self._gateway.propose(command)
+        return answer
+
+
+def _content(config: Config) -> Response:
+    headers = (
+        ("Config-Type", config.type),
+        ("Content-MD5", config.md5),
+        *NO_CACHE,
+        ("Last-Modified", _last_modified(config.modified_ms // 1000)),
+        ("Encrypted-Data-Key", config.encrypted_data_key),
+    )
+    return Response(config.content, 200, TEXT, headers)
+
+
+def _gray_content(gray: GrayConfig, formal: Config | None) -> Response:
+    """A gray version has the type of the formal one, and a key only when one was published with it (golden 044–046)."""
+    headers = [
+        ("Config-Type", DEFAULT_TYPE if formal is None else formal.type),
+        ("Content-MD5", gray.md5),
+        *NO_CACHE,
+        ("Last-Modified", _last_modified(gray.modified_ms // 1000)),
+    ]
+    if gray.encrypted_data_key:
+        headers.append(("Encrypted-Data-Key", gray.encrypted_data_key))
+    if gray.rule.type == BETA:
+        headers.append(("isBeta", "true"))
+    else:
+        headers.append(("tag", url_encoded(gray.rule.expression)))
+    return Response(gray.content, 200, TEXT, tuple(headers))
+
+
+def _namespace(form: Form) -> str:
+    return canonical_namespace(form.get("tenant"))
+
+
+def _src_user(form: Form, name: str) -> str | None:
+    return form.get(name) or form.get("username")
