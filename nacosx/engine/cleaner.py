@@ -15,7 +15,7 @@ from nacosx.clock import Clock
 from nacosx.engine.gateway import Gateway
 from nacosx.engine.ticker import Ticker
 from nacosx.errors import NacosError
-from nacosx.naming.commands import RemoveIdleServices
+from nacosx.naming.commands import ForgetMetadata, RemoveIdleServices
 from nacosx.naming.expiry import expired_metadata
 
 log = logging.getLogger(__name__)
@@ -81,11 +81,18 @@ class Cleaner:
             log.info(
                 "forgets what was said about %d services, %d instances", len(command.services), len(command.instances)
             )
+            self._forget(command)
+
+    def _forget(self, command: ForgetMetadata) -> None:
+        try:
             self._forgetting = self._gateway.propose(command)
+        except NacosError as error:
+            log.warning("cannot forget: %s", error)  # too much waits for the disk; the next round tries again
+        else:
             self._forgetting.add_done_callback(self._forgotten)
 
     def _forgotten(self, forgetting: asyncio.Future[None]) -> None:
         self._forgetting = None
         if not forgetting.cancelled() and (error := forgetting.exception()) is not None:
-            # The disk is full or busy; the next round tries again.
+            # The disk is full; the next round tries again.
             log.log(logging.WARNING if isinstance(error, NacosError) else logging.ERROR, "cannot forget: %s", error)

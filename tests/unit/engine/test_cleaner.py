@@ -13,7 +13,7 @@ from nacosx.config.catalog import Catalog
 from nacosx.engine.cleaner import Cleaner
 from nacosx.engine.gateway import Gateway
 from nacosx.engine.log_group import LogGroup
-from nacosx.errors import SERVER, NacosError
+from nacosx.errors import OVER_THRESHOLD, SERVER, NacosError
 from nacosx.namespaces import Namespaces
 from nacosx.naming.commands import (
     ConnectClient,
@@ -38,9 +38,12 @@ class FakeLogGroup:
         self.loop = loop
         self.proposed: list[NamingCommand] = []
         self.full = False
+        self.busy = False
         self.waiting: asyncio.Future[None] | None = None  # the next command ends when the test says so
 
     def propose(self, command: NamingCommand) -> asyncio.Future[None]:
+        if self.busy:
+            raise NacosError(OVER_THRESHOLD, "try again later")
         self.proposed.append(command)
         done = self.waiting or self.loop.create_future()
         if self.full:
@@ -155,6 +158,19 @@ def test_a_full_disk_is_tried_again(house: House, caplog: pytest.LogCaptureFixtu
     assert "cannot forget: disk full" in caplog.text
     assert ORDERS in house.registry.overlays
     house.log_group.full = False
+    house.advance(5_000)
+    assert house.registry.overlays == {}
+
+
+def test_a_busy_disk_is_tried_again(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    house.register()
+    house.overlay()
+    house.deregister()
+    house.log_group.busy = True
+    with caplog.at_level(logging.WARNING):
+        house.advance(65_000)
+    assert "cannot forget: try again later" in caplog.text
+    house.log_group.busy = False
     house.advance(5_000)
     assert house.registry.overlays == {}
 
