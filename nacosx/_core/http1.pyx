@@ -555,12 +555,9 @@ cdef class Http1Parser:
             digits += 1
             if digits > SIZE_DIGITS_MAX:
                 return self._refuse(400, "illegal chunk size")
-        at = digits
-        while at < size and (line[at] == b" " or line[at] == b"\t"):
-            at += 1
-        if digits == 0 or (at < size and line[at] != b";"):
+        if digits == 0 or (digits < size and line[digits] != b";"):
             return self._refuse(400, "illegal chunk size")
-        for at in range(at, size):
+        for at in range(digits, size):
             if not CHARS[<uint8_t> line[at]] & CHAR_VALUE:
                 return self._refuse(400, "illegal character in a chunk extension")
         if self._body_size + length > self._body_bytes_max:

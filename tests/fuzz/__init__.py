@@ -1,0 +1,1 @@
+"""Bad input, lots of it: no crash, no hang, bounded memory, and the same answer however the bytes are split."""
