@@ -113,6 +113,7 @@ cdef class Session:
     cdef nghttp2_session* session
     cdef dict streams  # id → Call, of every open one: this is what keeps it alive
     cdef list events
+    cdef int32_t last_stream_id  # of the newest request
     cdef bytes unary_path
     cdef bytes stream_path
     cdef size_t message_bytes_max
@@ -255,6 +256,8 @@ cdef class Session:
 
     def goaway(self, uint32_t error_code=NGHTTP2_NO_ERROR, bytes reason not None=b""):
         """Accepts no new calls. Without an error the open ones go on, with one the connection is over."""
+        if self.finished:
+            return
         nghttp2_submit_goaway(
             self.session,
             NGHTTP2_FLAG_NONE,
@@ -337,11 +340,13 @@ cdef class Session:
         fields[1] = field(GRPC_MESSAGE, message_text)
         return check(nghttp2_submit_trailer(self.session, call.stream_id, fields, 2))
 
-    cdef int refuse_plain(self, Call call, bytes http_status, bytes text) except -1:
+    cdef int refuse_plain(self, Call call) except -1:
         """Tells a client that does not speak gRPC so, in words it understands."""
+        cdef bytes http_status = b"415" if call.is_post else b"405"
+        cdef bytes text = b"This port speaks gRPC: POST with content-type application/grpc only.\n"
         cdef nghttp2_nv[2] fields
         cdef nghttp2_data_provider provider
-        call.answered = call.deaf = call.ending = call.plain = True
+        call.answered = call.ending = True
         call.pieces = [text]
         call.left = 0 if call.is_head else PyBytes_GET_SIZE(text)
         self.queued_bytes += call.left
@@ -355,7 +360,7 @@ cdef class Session:
 
     cdef int begin_call(self, int32_t stream_id) except -1:
         cdef Call call = Call.__new__(Call)
-        call.stream_id = stream_id
+        call.stream_id = self.last_stream_id = stream_id
         self.streams[stream_id] = call
         return check(nghttp2_session_set_stream_user_data(self.session, stream_id, <void*>call))
 
@@ -379,10 +384,9 @@ cdef class Session:
 
     cdef int dispatch(self, Call call) except -1:
         """The head of a request is complete."""
-        if not call.is_post:
-            return self.refuse_plain(call, b"405", b"This port speaks gRPC: POST only.\n")
-        if not call.is_grpc:
-            return self.refuse_plain(call, b"415", b"This port speaks gRPC: content-type application/grpc only.\n")
+        if not call.is_grpc or not call.is_post:
+            call.deaf = call.plain = True
+            return 0
         if call.other_path is not None:
             name = call.other_path.decode("utf-8", "replace").lstrip("/")
             return self.end_call(call, UNIMPLEMENTED, "Method not found: " + name)
@@ -425,6 +429,8 @@ cdef class Session:
     cdef int half_close(self, Call call) except -1:
         """The client has said all."""
         call.remote_ended = True
+        if call.plain:
+            return self.refuse_plain(call)
         if call.deaf:
             return 0
         if call.frame_have:
@@ -474,12 +480,20 @@ cdef class Session:
 
     cdef int spend_budget(self, int64_t frames) except -1:
         self.idle_budget -= frames * 1000
-        if self.idle_budget < 0 and not self.finished:
+        if self.idle_budget < 0:
             self.goaway(NGHTTP2_ENHANCE_YOUR_CALM, b"too_many_idle_frames")
         return 0
 
     cdef int begin_frame(self, const nghttp2_frame_hd* head) except -1:
-        if head.type == NGHTTP2_HEADERS or (head.type == NGHTTP2_DATA and head.length):
+        """Tells frames that carry something from those that do not, and refuses what nghttp2 lets pass."""
+        cdef bint known = head.stream_id > self.last_stream_id or self.find(head.stream_id) is not None
+        if head.type == NGHTTP2_HEADERS and not known:
+            # RFC 9113 §5.1: a request on a stream that is over. nghttp2 reads it and drops it.
+            self.goaway(NGHTTP2_STREAM_CLOSED, b"")
+        elif head.type == NGHTTP2_PRIORITY and head.stream_id == 0:
+            # RFC 9113 §6.3; nghttp2 does not look at PRIORITY frames once priorities are switched off.
+            self.goaway(NGHTTP2_PROTOCOL_ERROR, b"")
+        elif head.type == NGHTTP2_HEADERS or (head.type == NGHTTP2_DATA and head.length and known):
             self.add_budget(IDLE_FRAMES_PER_USEFUL * 1000)
         elif not (head.type == NGHTTP2_DATA and head.flags & NGHTTP2_FLAG_END_STREAM):
             self.spend_budget(1)
@@ -492,7 +506,7 @@ cdef class Session:
             self.pinged_ms = self.now_ms
             return 0
         self.ping_strikes += 1
-        if self.ping_strikes > PING_STRIKES_MAX and not self.finished:
+        if self.ping_strikes > PING_STRIKES_MAX:
             self.goaway(NGHTTP2_ENHANCE_YOUR_CALM, b"too_many_pings")
         return 0
 

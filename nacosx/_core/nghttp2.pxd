@@ -10,6 +10,7 @@ cdef extern from "nghttp2/nghttp2.h":
     enum:
         NGHTTP2_DATA
         NGHTTP2_HEADERS
+        NGHTTP2_PRIORITY
         NGHTTP2_RST_STREAM
         NGHTTP2_PING
         NGHTTP2_HCAT_REQUEST
@@ -17,6 +18,8 @@ cdef extern from "nghttp2/nghttp2.h":
         NGHTTP2_FLAG_END_STREAM
         NGHTTP2_FLAG_ACK
         NGHTTP2_NO_ERROR
+        NGHTTP2_PROTOCOL_ERROR
+        NGHTTP2_STREAM_CLOSED
         NGHTTP2_ENHANCE_YOUR_CALM
         NGHTTP2_NV_FLAG_NONE
         NGHTTP2_NV_FLAG_NO_COPY_NAME
