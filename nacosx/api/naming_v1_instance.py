@@ -177,14 +177,14 @@ class InstanceDesk:
         ephemeral = optional(form, "ephemeral")
         weight = get("weight")
         enabled = optional(form, "enabled") or optional(form, "enable")
-        instance = Instance(
+        instance = self._registry.shared.instance(
             ip,
             port,
-            weight_of(weight) if weight else 1.0,
-            loosely_true(healthy.strip() or "true") if healthy else True,
-            loosely_true(enabled) if enabled else True,
-            cluster_of(form),
-            self._desk.metadata(form),
+            weight=weight_of(weight) if weight else 1.0,
+            healthy=loosely_true(healthy.strip() or "true") if healthy else True,
+            enabled=loosely_true(enabled) if enabled else True,
+            cluster=cluster_of(form),
+            metadata=self._desk.metadata(form),
         )
         if ephemeral:
             return instance, loosely_true(ephemeral)
@@ -348,7 +348,9 @@ class InstanceDesk:
         elif beat is None:
             code = BEAT_UNKNOWN
         else:
-            instance = Instance(ip, port, beat.weight, True, True, cluster, beat.metadata or NO_METADATA)
+            instance = self._registry.shared.instance(
+                ip, port, weight=beat.weight, cluster=cluster, metadata=beat.metadata
+            )
             self._gateway.submit(RegisterInstance(client_id, key, instance, self._desk.clock.wall_ms()))
             self._beats.watch(client_id, key)
         return self._beat_answer(code, key, InstanceKey(ip, port, cluster))

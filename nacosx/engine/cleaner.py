@@ -38,6 +38,7 @@ class Cleaner:
         "_gateway",
         "_metadata_expired_ms",
         "_metadata_interval_ms",
+        "_started_ms",
         "_ticker",
     )
 
@@ -62,12 +63,15 @@ class Cleaner:
         self._forgetting: asyncio.Future[None] | None = None  # limit: one command on its way to the disk
 
     def start(self) -> None:
+        self._started_ms = self._clock.monotonic_ms()
         self._ticker.schedule(FIRST_DELAY_MS, self._clean_services)
         self._ticker.schedule(METADATA_INTERVAL_MS, self._clean_metadata)
 
     def _clean_services(self, _: None) -> None:
         self._ticker.schedule(self._empty_service_interval_ms, self._clean_services)
-        if self._gateway.registry.empty:
+        # What a restart brought back empty has no age: it stays as if it were created at the start.
+        up_ms = self._clock.monotonic_ms() - self._started_ms
+        if self._gateway.registry.empty and up_ms >= self._empty_service_expired_ms:
             now_ms = self._clock.wall_ms()
             self._gateway.submit(RemoveIdleServices(now_ms - self._empty_service_expired_ms, now_ms))
 

@@ -125,6 +125,16 @@ def test_a_service_that_was_only_created_goes_too_and_its_metadata_a_minute_late
     assert ORDERS not in house.registry.metadata
 
 
+def test_a_service_that_a_restart_brought_back_stays_as_if_it_were_new(house: House) -> None:
+    before = Registry()
+    before.apply(CreateService(ORDERS, False, 0.5, {}, {"type": "none"}, 1))
+    house.registry.restore(before.snapshot())
+    house.advance(89_000)
+    assert ORDERS in house.registry.services
+    house.advance(1_000)
+    assert ORDERS not in house.registry.services
+
+
 def test_the_overlay_of_an_instance_survives_its_restart(house: House) -> None:
     house.register()
     house.overlay()
