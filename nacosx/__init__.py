@@ -25,3 +25,5 @@ _core           compiled: hashed-wheel timer, log entries and write-ahead log, H
 from __future__ import annotations
 
 __version__ = "0.1.0"
+
+NACOS_VERSION = "2.5.1"  # the Java server we answer like; what clients are told when they ask for a version

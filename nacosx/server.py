@@ -20,10 +20,12 @@ import time
 
 import uvloop
 
-from nacosx import __version__
+from nacosx import NACOS_VERSION, __version__
 from nacosx._core.segment import CorruptLogError
-from nacosx.api import internal_grpc, naming_grpc, naming_v1
+from nacosx.api import config_grpc, config_v1, console_v1, internal_grpc, naming_grpc, naming_v1
 from nacosx.api.checks import Checks
+from nacosx.api.config_form import ConfigLimits
+from nacosx.api.console_v1 import ServerState
 from nacosx.api.grpc import Connection
 from nacosx.api.http import Routes
 from nacosx.api.naming_v1_desk import ServerStatus
@@ -31,6 +33,7 @@ from nacosx.clock import Clock, SystemClock
 from nacosx.config.catalog import Catalog
 from nacosx.config.events import ConfigChanged
 from nacosx.engine.beats import Beats
+from nacosx.engine.cleaner import Cleaner
 from nacosx.engine.gateway import Gateway
 from nacosx.engine.listeners import Listeners
 from nacosx.engine.log_group import LogGroup
@@ -38,6 +41,7 @@ from nacosx.engine.long_polls import LongPolls
 from nacosx.engine.pusher import Pusher
 from nacosx.engine.reactions import Reactions
 from nacosx.engine.recovery import RecoveryError
+from nacosx.engine.retention import Retention
 from nacosx.engine.ticker import Ticker
 from nacosx.namespaces import Namespaces
 from nacosx.naming.commands import ConnectClient, DisconnectClient
@@ -88,6 +92,8 @@ class Server:
         self._build_doors()
         self._log_group.start()
         await self._datagrams.open(self._loop, settings.host, self._pusher.datagrams.acknowledged)
+        self._cleaner.start()
+        self._retention.start()
         self._grpc.started = True
         self._listening = [
             await listen(self._loop, sock, self._http.connection, self._grpc.connection, self._ticker)
@@ -147,6 +153,16 @@ class Server:
             expire_instances=settings.expire_instance,
             client_expired_ms=settings.client_expired_ms,
         )
+        self._cleaner = Cleaner(
+            gateway,
+            ticker,
+            clock,
+            empty_service_interval_ms=settings.empty_service_interval_ms,
+            empty_service_expired_ms=settings.empty_service_expired_ms,
+            metadata_interval_ms=settings.expired_metadata_interval_ms,
+            metadata_expired_ms=settings.expired_metadata_ms,
+        )
+        self._retention = Retention(self._rows, self._loop, ticker, clock, days=settings.config_retention_days)
         self._listeners = Listeners(
             self._grpc,
             ticker,
@@ -168,9 +184,14 @@ class Server:
     def _build_desks(self) -> None:
         settings, gateway = self._settings, self._gateway
         checks = Checks(enabled=settings.param_check_enabled, metadata_length_max=settings.instance_metadata_chars_max)
+        limits = ConfigLimits(
+            content_chars_max=settings.config_chars_max, gray_versions_max=settings.config_gray_versions_max
+        )
         worker = settings.snowflake_worker_id if settings.snowflake_worker_id >= 0 else worker_of(self._ip)
         self._grpc.serve(
-            internal_grpc.rpcs() | naming_grpc.rpcs(gateway, checks=checks, snowflakes=SnowflakeIds(worker))
+            internal_grpc.rpcs()
+            | naming_grpc.rpcs(gateway, checks=checks, snowflakes=SnowflakeIds(worker))
+            | config_grpc.rpcs(gateway, self._listeners, self._rows, checks=checks, limits=limits)
         )
         routes: Routes = {
             **naming_v1.routes(
@@ -181,6 +202,8 @@ class Server:
                 status=ServerStatus("UP"),  # no port answers before
                 address=f"{self._ip}:{self.port}",
             ),
+            **config_v1.routes(gateway, self._listeners, self._long_polls, self._rows, checks=checks, limits=limits),
+            **console_v1.routes(gateway, checks=checks, state=shown_state(settings, self.port), ready=lambda: True),
         }
         self._http = HttpServer(
             self._loop,
@@ -210,10 +233,32 @@ class Server:
             await listening.wait_closed()
         self._datagrams.close()
         await self._log_group.stop()
+        await self._retention.stop()
         self._ticker.stop()
         self._log.close()
         self._rows.close()
         self._lock.release()
+
+
+def shown_state(settings: Settings, port: int) -> ServerState:
+    """What GET /v1/console/server/state shows of the settings."""
+    return ServerState(
+        function_mode=settings.function_mode,
+        version=NACOS_VERSION,
+        server_port=str(port),
+        notifyConnectTimeout=str(settings.notify_connect_timeout_ms),
+        notifySocketTimeout=str(settings.notify_socket_timeout_ms),
+        isHealthCheck=str(settings.health_check).lower(),
+        maxHealthCheckFailCount=str(settings.health_check_failures_max),
+        maxContent=str(settings.config_chars_max),
+        isManageCapacity=str(settings.manage_capacity).lower(),
+        defaultClusterQuota=str(settings.cluster_quota),
+        defaultGroupQuota=str(settings.group_quota),
+        defaultMaxSize=str(settings.config_bytes_default_max),
+        defaultMaxAggrCount=str(settings.aggregated_configs_max),
+        defaultMaxAggrSize=str(settings.aggregated_bytes_max),
+        config_retention_days=str(settings.config_retention_days),
+    )
 
 
 def bind(settings: Settings) -> tuple[socket.socket, socket.socket]:

@@ -60,13 +60,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     config_retention_days: int = 30
     config_gray_versions_max: int = 10
 
-    # shown by /v1/console/server/state; quotas are not enforced unless capacity_limit_check
+    # shown by /v1/console/server/state; quotas are not enforced, as with Java's default isCapacityLimitCheck=false
     notify_connect_timeout_ms: int = 100
     notify_socket_timeout_ms: int = 200
     health_check: bool = True
     health_check_failures_max: int = 12
     manage_capacity: bool = True
-    capacity_limit_check: bool = False
     cluster_quota: int = 100_000
     group_quota: int = 200
     config_bytes_default_max: int = 102_400

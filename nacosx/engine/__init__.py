@@ -11,5 +11,7 @@ pusher      service pushes: merge, delay, ack, retry
 datagram_pushes   the UDP half of it: envelope, ack, one resend
 beats       the life of ip:port clients: unhealthy after 15 s, removed after 30 s
 cleaner     empty services and forgotten metadata go
-listeners   config listeners: long polls and gRPC change notifications
+listeners   config listeners of gRPC connections: change notifications, retries
+long_polls  config listeners of 1.x clients: requests that wait
+retention   old config history goes
 """
