@@ -207,11 +207,11 @@ class Beats:
         rules = beat_rules(self._registry, service, instance)
         expires = rules.checked and self._expire_instances
         if expires and silent_ms > rules.removed_after_ms:
-            log.info("%s of %s is removed: silent for %d ms", client_id, service, silent_ms)
+            log.info("%s of %s is removed: silent for %d ms", client_id, service.grouped_name, silent_ms)
             self._submit(DeregisterInstance(client_id, service, self._clock.wall_ms()))
             return None
         if rules.checked and instance.healthy and silent_ms > rules.unhealthy_after_ms:
-            log.info("%s of %s is unhealthy: silent for %d ms", client_id, service, silent_ms)
+            log.info("%s of %s is unhealthy: silent for %d ms", client_id, service.grouped_name, silent_ms)
             self._submit(SetHealth(client_id, service, False, self._clock.wall_ms()))
         if now_ms - self._heard_ms(client_id) > self._client_expired_ms:
             self._disconnect(client_id)

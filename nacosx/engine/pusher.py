@@ -347,4 +347,6 @@ class Pusher:
         self.counters.total += 1
         self.counters.failed += 1
         level = logging.WARNING if flight.attempts == 1 else logging.DEBUG
-        log.log(level, "push of %s to %s failed (attempt %d)", flight.key, flight.client_id, flight.attempts)
+        log.log(
+            level, "push of %s to %s failed (attempt %d)", flight.key.grouped_name, flight.client_id, flight.attempts
+        )
