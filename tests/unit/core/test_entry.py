@@ -1,0 +1,115 @@
+"""The codec of log entries against its slow twin, and against bytes that are none."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nacosx._core.entry import (
+    DATA_BYTES_MAX,
+    KIND_MAX,
+    CorruptEntryError,
+    Entry,
+    crc32c,
+    crc32c_table,
+    decode,
+    encode,
+)
+from tests.models.wal import SlowEntry, slow_crc32c, slow_decode, slow_encode
+
+UINT64 = st.integers(0, 2**64 - 1)
+ENTRIES = st.builds(SlowEntry, UINT64, UINT64, st.integers(1, KIND_MAX), st.binary(max_size=100))
+
+
+@pytest.mark.parametrize(
+    ("data", "crc"),
+    [
+        (b"", 0),
+        (b"123456789", 0xE3069283),
+        # RFC 3720 B.4
+        (bytes(32), 0x8A9136AA),
+        (b"\xff" * 32, 0x62A8AB43),
+        (bytes(range(32)), 0x46DD794E),
+        (bytes(range(31, -1, -1)), 0x113FDB5C),
+    ],
+)
+def test_the_checksum_is_the_crc32c_of_the_rfc(data: bytes, crc: int) -> None:
+    assert crc32c(data) == crc32c_table(data) == slow_crc32c(data) == crc
+
+
+@given(st.binary(max_size=200), st.binary(max_size=50))
+def test_processor_table_and_twin_sum_alike_in_one_piece_or_two(first: bytes, second: bytes) -> None:
+    whole = slow_crc32c(first + second)
+    assert crc32c(first + second) == crc32c_table(first + second) == whole
+    assert crc32c(second, crc32c(first)) == crc32c_table(second, crc32c_table(first)) == whole
+
+
+@given(ENTRIES)
+def test_an_entry_is_the_bytes_of_its_twin(slow: SlowEntry) -> None:
+    entry = Entry(*slow)
+    encoded = encode(entry)
+    assert encoded == slow_encode(slow)
+    assert decode(encoded) == (entry, len(encoded))
+    assert slow_decode(encoded) == (slow, len(encoded))
+
+
+@given(ENTRIES, st.binary(max_size=20), st.binary(max_size=20))
+def test_an_entry_is_read_from_the_middle_of_a_buffer(slow: SlowEntry, before: bytes, after: bytes) -> None:
+    encoded = encode(Entry(*slow))
+    assert decode(before + encoded + after, len(before)) == (Entry(*slow), len(before) + len(encoded))
+
+
+@given(ENTRIES, st.data())
+def test_a_flipped_bit_is_always_noticed(slow: SlowEntry, data: st.DataObject) -> None:
+    encoded = bytearray(encode(Entry(*slow)))
+    bit = data.draw(st.integers(0, len(encoded) * 8 - 1))
+    encoded[bit // 8] ^= 1 << bit % 8
+    with pytest.raises(CorruptEntryError):
+        decode(encoded)
+
+
+@given(ENTRIES, st.data())
+def test_a_cut_entry_is_always_noticed(slow: SlowEntry, data: st.DataObject) -> None:
+    encoded = encode(Entry(*slow))
+    with pytest.raises(CorruptEntryError, match="ends before"):
+        decode(encoded[: data.draw(st.integers(0, len(encoded) - 1))])
+
+
+@given(st.binary(max_size=200), st.integers(0, 250))
+def test_any_bytes_are_an_entry_or_refused(data: bytes, offset: int) -> None:
+    """No bytes crash the decoder; those that pass are exactly what encode writes."""
+    try:
+        entry, end = decode(data, offset)
+    except CorruptEntryError:
+        return
+    assert encode(entry) == data[offset:end]
+
+
+def test_a_length_beyond_the_limit_is_refused_before_it_is_believed() -> None:
+    encoded = bytearray(encode(Entry(1, 1, 1, b"")))
+    encoded[4:8] = (DATA_BYTES_MAX + 1).to_bytes(4, "little")
+    with pytest.raises(CorruptEntryError, match="claims more than 16777216 bytes"):
+        decode(encoded)
+
+
+def test_the_largest_entry_passes_and_a_larger_one_does_not() -> None:
+    largest = Entry(1, 1, 1, bytes(DATA_BYTES_MAX))
+    assert decode(encode(largest))[0] == largest
+    with pytest.raises(ValueError, match="at most 16777216 bytes"):
+        encode(Entry(1, 1, 1, bytes(DATA_BYTES_MAX + 1)))
+
+
+@pytest.mark.parametrize("kind", [0, KIND_MAX + 1])
+def test_kinds_outside_the_range_are_refused(kind: int) -> None:
+    with pytest.raises(ValueError, match="from 1 to 254"):
+        encode(Entry(1, 1, kind, b""))
+
+
+def test_entries_are_values_with_equality_hash_and_a_short_repr() -> None:
+    entry = Entry(7, 2, 1, b"x" * 40)
+    assert entry == Entry(7, 2, 1, b"x" * 40)
+    assert hash(entry) == hash(Entry(7, 2, 1, b"x" * 40))
+    assert entry != Entry(8, 2, 1, b"x" * 40)
+    assert entry != "entry"
+    assert repr(entry) == f"Entry(index=7, term=2, kind=1, data={b'x' * 32 + b'...'!r})"
