@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -53,13 +54,24 @@ def wait_listening(client: Client, observer: Observer, data_id: str, tenant: str
             return
 
 
-def check_notified(client: Client, data_id: str, content: str, publish: Any) -> None:
-    """`publish()` changes the config; the client is told within NOTIFIED_S_MAX."""
-    since = client.mark()
-    started = time.monotonic()
-    publish()
-    arrived = client.wait_event(is_config(data_id, content), f"{content!r:.60} arrives", 10 * NOTIFIED_S_MAX, since)
-    assert arrived - started <= NOTIFIED_S_MAX
+def check_notified(client: Client, data_id: str, content: str, publish: Callable[[str], Any]) -> None:
+    """`publish(content)` changes the config; the client is told within NOTIFIED_S_MAX.
+
+    An SDK that cannot take haste may lose a change that comes while it handles the one before; the next one it must not.
+    """
+    for changed in [content, content + " "] if "haste" in client.sdk.cannot else [content]:
+        since = client.mark()
+        started = time.monotonic()
+        publish(changed)
+        what = f"{changed!r:.60} arrives within {NOTIFIED_S_MAX} s of its publication"
+        try:
+            arrived = client.wait_event(is_config(data_id, changed), what, 2 * NOTIFIED_S_MAX, since)
+        except AssertionError:
+            if changed == content and "haste" in client.sdk.cannot:
+                continue
+            raise
+        assert arrived - started <= NOTIFIED_S_MAX
+        return
 
 
 class TestConfig:
@@ -120,7 +132,7 @@ class TestConfig:
         client.do("listen", data_id=data_id, group=GROUP)
         wait_listening(client, observer, data_id)
         for content in ("first", "second", UNICODE, big(), "last"):
-            check_notified(client, data_id, content, lambda: observer.publish(data_id, GROUP, content))  # noqa: B023
+            check_notified(client, data_id, content, lambda text: observer.publish(data_id, GROUP, text))
 
     def test_a_listener_hears_of_a_config_that_did_not_exist(
         self, sdk_client: Any, observer: Observer, data_id: str
@@ -133,7 +145,7 @@ class TestConfig:
             listener,
             data_id,
             "made by a client",
-            lambda: publisher.do("publish", data_id=data_id, group=GROUP, content="made by a client"),
+            lambda text: publisher.do("publish", data_id=data_id, group=GROUP, content=text),
         )
 
     @needs("unlisten")
@@ -143,11 +155,10 @@ class TestConfig:
         for client in (staying, leaving):
             client.do("listen", data_id=data_id, group=GROUP)
             wait_listening(client, observer, data_id)
-        check_notified(staying, data_id, "for both", lambda: observer.publish(data_id, GROUP, "for both"))
-        leaving.wait_event(is_config(data_id, "for both"), "the leaving one hears it too", NOTIFIED_S_MAX)
+        check_notified(staying, data_id, "for both", lambda text: observer.publish(data_id, GROUP, text))
         leaving.do("unlisten", data_id=data_id, group=GROUP)
         since = leaving.mark()
-        check_notified(staying, data_id, "for one", lambda: observer.publish(data_id, GROUP, "for one"))
+        check_notified(staying, data_id, "for one", lambda text: observer.publish(data_id, GROUP, text))
         assert leaving.mark() == since
 
     def test_a_namespace_is_a_world_of_its_own(self, sdk_client: Any, observer: Observer, data_id: str) -> None:
@@ -174,7 +185,7 @@ class TestConfig:
         reader.do("listen", data_id=data_id, group=GROUP)
         wait_listening(reader, observer, data_id, spelling)
         check_notified(
-            reader, data_id, "news", lambda: writer.do("publish", data_id=data_id, group=GROUP, content="news")
+            reader, data_id, "news", lambda text: writer.do("publish", data_id=data_id, group=GROUP, content=text)
         )
         assert writer.do("remove", data_id=data_id, group=GROUP)
         wait_until(lambda: reader.do("get", data_id=data_id, group=GROUP) is None, "it is gone for both", SEEN_S_MAX)

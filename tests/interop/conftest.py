@@ -45,8 +45,8 @@ def command(sdk: Sdk) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def start_driver(command: list[str], tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Driver]:
-    return lambda: Driver(command, tmp_path_factory.mktemp("driver") / "driver.log")
+def start_driver(sdk: Sdk, command: list[str], tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Driver]:
+    return lambda: Driver(sdk, command, tmp_path_factory.mktemp("driver") / "driver.log")
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import queue
 import subprocess
 import threading
@@ -13,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.interop.sdk import Sdk
 from tests.server import kill_group
 
 ANSWER_S_MAX = 30.0
@@ -30,7 +30,8 @@ class DriverError(Exception):
 class Driver:
     """One driver process. Every wait has a deadline; what the process writes to standard error goes to `log`."""
 
-    def __init__(self, command: list[str], log: Path, environment: dict[str, str] | None = None) -> None:
+    def __init__(self, sdk: Sdk, command: list[str], log: Path) -> None:
+        self.sdk = sdk
         self.log = log
         self._commands = 0
         self._answers: dict[int, queue.SimpleQueue[Message]] = {}
@@ -41,7 +42,7 @@ class Driver:
         with log.open("ab") as errors:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, cwd=log.parent,
-                env={**os.environ, **(environment or {})}, start_new_session=True,
+                start_new_session=True,
             )  # fmt: skip
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -137,6 +138,10 @@ class Client:
 
     def do(self, command: str, **arguments: object) -> Any:
         return self._driver.do(self.name, command, **arguments)
+
+    @property
+    def sdk(self) -> Sdk:
+        return self._driver.sdk
 
     def close(self) -> None:
         self.closed = True

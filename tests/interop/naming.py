@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.interop.driver import Client
 from tests.interop.observer import Observer
-from tests.interop.sdk import Sdk, needs
+from tests.interop.sdk import needs
 from tests.server import wait_until
 
 GROUP = "interop"
@@ -112,7 +112,7 @@ class TestNaming:
         wait_until(lambda: not observer.instances(service, GROUP), "it is gone", SEEN_S_MAX)
 
     def test_a_selection_obeys_health_enablement_and_cluster(
-        self, sdk: Sdk, client: Client, observer: Observer, service: str
+        self, client: Client, observer: Observer, service: str
     ) -> None:
         """Disabled ones never show; unhealthy ones only when all are asked for."""
         healthy, elsewhere = instance(1), instance(4, cluster="zone-b", weight=3.0)
@@ -129,7 +129,7 @@ class TestNaming:
         assert selected(True, "zone-b") == addresses([elsewhere])
         [seen] = client.do("select", service=service, group=GROUP, clusters=["zone-b"], healthy=True)
         assert (seen["weight"], seen["cluster"], seen["healthy"]) == (3.0, "zone-b", True)
-        if "one" not in sdk.cannot:
+        if "one" not in client.sdk.cannot:
             chosen = [client.do("one", service=service, group=GROUP, clusters=[]) for _ in range(20)]
             assert addresses(chosen) <= addresses([healthy, elsewhere])
 

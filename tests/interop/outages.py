@@ -8,7 +8,6 @@ from tests.interop.config import GROUP as CONFIG_GROUP
 from tests.interop.config import check_notified, is_config, wait_listening
 from tests.interop.naming import GROUP, SEEN_S_MAX, addresses, instance, wait_event
 from tests.interop.observer import Observer
-from tests.interop.sdk import Sdk
 from tests.server import ServerProcess, wait_until
 
 RECOVERED_S_MAX = 45.0
@@ -24,7 +23,6 @@ QUICK_EXPIRY = {
 class TestOutages:
     def test_the_instance_of_a_killed_client_disappears(
         self,
-        sdk: Sdk,
         sdk_client: Any,
         second_driver: Any,
         observer: Observer,
@@ -41,7 +39,7 @@ class TestOutages:
         wait_event(subscriber, service, {1, 2}, 0)
         since = subscriber.mark()
         doomed_driver.kill()
-        gone_s_max = 3.0 if sdk.grpc else 14.0
+        gone_s_max = 3.0 if subscriber.sdk.grpc else 14.0
         wait_until(lambda: observer.addresses(service, GROUP) == {"10.1.2.3:1"}, "the instance is gone", gone_s_max)
         wait_event(subscriber, service, {1}, since)
 
@@ -68,6 +66,4 @@ class TestOutages:
         observer.register(other, GROUP, instance(5))
         wait_event(client, other, {5}, since, RECOVERED_S_MAX)
         wait_listening(client, observer, data_id)
-        check_notified(
-            client, data_id, "after the restart", lambda: observer.publish(data_id, CONFIG_GROUP, "after the restart")
-        )
+        check_notified(client, data_id, "after the restart", lambda text: observer.publish(data_id, CONFIG_GROUP, text))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -104,7 +105,6 @@ _PYTHON_HTTP_CANNOT = {
     "cas": "has no compare-and-set",
     "one": "has no choice of one instance by weight",
     "publish_big": "sends the content in the query string, where the Java server takes no megabyte either",
-    "unsubscribe": "keeps asking after unsubscribe, it only forgets the listener",
 }
 
 PYTHON_1X = Sdk(
@@ -121,3 +121,118 @@ PYTHON_01X = Sdk(
     install=lambda sdk: install_python(sdk, "http_driver.py"),
     cannot=_PYTHON_HTTP_CANNOT,
 )
+
+
+# --- Go
+
+
+def install_go(sdk: Sdk) -> list[str]:
+    go = tool("go", "/usr/local/go/bin/go")
+    sources = HERE / "go" / sdk.name.removeprefix("go-")
+    if go_version(go) < GO_VERSION_MIN:
+        raise ToolchainMissingError(f"go is older than {'.'.join(map(str, GO_VERSION_MIN))}")
+
+    def build(folder: Path) -> None:
+        environment = {"GOFLAGS": "-buildvcs=false", "GOTOOLCHAIN": "local"}
+        run(go, "build", "-o", folder / "driver", ".", cwd=sources, **environment)
+
+    shared = HERE / "go" / "lines" / "lines.go"
+    folder = once(sdk, sources / "main.go", sources / "go.mod", sources / "go.sum", shared, build=build)
+    return [str(folder / "driver")]
+
+
+GO_VERSION_MIN = (1, 21)
+
+
+def go_version(go: str) -> tuple[int, ...]:
+    printed = subprocess.run([go, "version"], capture_output=True, text=True, check=True, timeout=30).stdout
+    found = re.search(r"go(\d+)\.(\d+)", printed)
+    return tuple(map(int, found.groups())) if found else (0, 0)
+
+
+GO_V2 = Sdk(
+    name="go-v2",
+    version="2.3.5",
+    grpc=True,
+    install=install_go,
+    cannot={
+        "several": "holds one instance a service and connection, as every gRPC client",
+        "batch_remove": "has no deregistration of a batch",
+        "haste": "forgets a change that is announced while it checks the one before (executeConfigListen), for 5 minutes",
+    },
+)
+
+GO_V1 = Sdk(
+    name="go-v1",
+    version="1.1.6",
+    install=install_go,
+    cannot={
+        "batch": "registers one instance a call",
+        "cas": "has no compare-and-set",
+    },
+)
+
+
+# --- Node.js
+
+
+def install_node(sdk: Sdk) -> list[str]:
+    node, npm = tool("node"), tool("npm")
+    sources = HERE / "node"
+
+    def build(folder: Path) -> None:
+        for name in ("package.json", "driver.js"):
+            shutil.copy(sources / name, folder)
+        run(npm, "install", "--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error", cwd=folder)
+
+    folder = once(sdk, sources / "package.json", sources / "driver.js", build=build)
+    return [node, str(folder / "driver.js")]
+
+
+NODE = Sdk(
+    name="node",
+    version="2.6.3",
+    install=install_node,
+    cannot={
+        "batch": "registers one instance a call",
+        "cas": "has no compare-and-set",
+        "one": "has no choice of one instance by weight",
+    },
+)
+
+
+# --- Java
+
+
+def install_java(sdk: Sdk) -> list[str]:
+    java, javac, mvn = tool("java"), tool("javac"), tool("mvn")
+    sources = HERE / "java"
+
+    def build(folder: Path) -> None:
+        shutil.copy(sources / "pom.xml", folder)
+        fetch = ("dependency:copy-dependencies", f"-Dnacos.version={sdk.version}", "-DoutputDirectory=jars")
+        run(mvn, "-q", "-B", *fetch, cwd=folder)
+        run(javac, "-cp", "jars/*", "-d", "classes", sources / "Driver.java", cwd=folder)
+
+    folder = once(sdk, sources / "pom.xml", sources / "Driver.java", build=build)
+    small = ("-Xmx192m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+    # Its caches and logs go where the driver runs, not home.
+    private = ("-Duser.home=.", "-DJM.LOG.PATH=logs", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error")
+    return [java, *small, *private, "-cp", f"{folder / 'classes'}:{folder / 'jars'}/*", "Driver"]
+
+
+JAVA_1 = Sdk(
+    name="java",
+    version="1.4.8",
+    install=install_java,
+    cannot={
+        "batch": "registers one instance a call",
+        "cas": "has no compare-and-set",
+    },
+)
+
+_JAVA_GRPC_CANNOT = {"several": "holds one instance a service and connection, as every gRPC client"}
+
+JAVA_2 = Sdk(name="java", version="2.5.1", grpc=True, install=install_java, cannot=_JAVA_GRPC_CANNOT)
+
+JAVA_3 = Sdk(name="java", version="3.0.3", grpc=True, install=install_java, cannot=_JAVA_GRPC_CANNOT)

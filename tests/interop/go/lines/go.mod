@@ -1,0 +1,3 @@
+module nacosx.test/lines
+
+go 1.21
