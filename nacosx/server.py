@@ -90,6 +90,8 @@ class Server:
         self._ip = settings.host if settings.host not in ("0.0.0.0", "::") else local_ip()
         self._build_rooms()
         self._build_doors()
+        self._build_engine()
+        self._build_desks()
         self._log_group.start()
         await self._datagrams.open(self._loop, settings.host, self._pusher.datagrams.acknowledged)
         self._cleaner.start()
@@ -120,12 +122,13 @@ class Server:
         self._gateway = Gateway(registry, catalog, namespaces, self._log_group, self._clock, self._reactions)
 
     def _build_doors(self) -> None:
-        """Everything that reacts to events and requests, and the sockets' side of it."""
-        settings, gateway, ticker, clock = self._settings, self._gateway, self._ticker, self._clock
+        """What clients hear pushes from; the HTTP door follows when its desks are there."""
+        settings = self._settings
+        self._datagrams = DatagramDoor()
         self._grpc = GrpcServer(
             self._loop,
-            ticker,
-            clock,
+            self._ticker,
+            self._clock,
             self._on_connected,
             self._on_disconnected,
             local_ip=self._ip,
@@ -134,7 +137,10 @@ class Server:
             keep_alive_timeout_ms=settings.grpc_keepalive_timeout_ms,
             permit_keep_alive_ms=settings.grpc_keepalive_permit_ms,
         )
-        self._datagrams = DatagramDoor()
+
+    def _build_engine(self) -> None:
+        """What reacts to events and to the time."""
+        settings, gateway, ticker, clock = self._settings, self._gateway, self._ticker, self._clock
         self._pusher = Pusher(
             gateway.registry,
             self._grpc,
@@ -179,9 +185,9 @@ class Server:
                 ConfigChanged: (self._listeners.on_config_changed, self._long_polls.on_config_changed),
             }
         )
-        self._build_desks()
 
     def _build_desks(self) -> None:
+        """What answers requests."""
         settings, gateway = self._settings, self._gateway
         checks = Checks(enabled=settings.param_check_enabled, metadata_length_max=settings.instance_metadata_chars_max)
         limits = ConfigLimits(
