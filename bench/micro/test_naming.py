@@ -55,7 +55,7 @@ def test_register_new(benchmark: BenchmarkFixture) -> None:
             apply(command)
 
     benchmark.extra_info["registrations per round"] = len(commands)
-    benchmark.pedantic(register_all, setup=registry_and_commands, rounds=10)
+    benchmark.pedantic(register_all, setup=registry_and_commands, rounds=10)  # type: ignore[no-untyped-call]
 
 
 def test_register_changed(benchmark: BenchmarkFixture) -> None:
@@ -190,7 +190,7 @@ def memory(benchmark: BenchmarkFixture, *, by_connection: bool) -> None:
         )
         return int(done.stdout)
 
-    taken = benchmark.pedantic(fill, rounds=1)
+    taken = benchmark.pedantic(fill, rounds=1)  # type: ignore[no-untyped-call]
     benchmark.extra_info["bytes per instance"] = taken // 100_000
     gc.collect()
     assert taken <= 60_000_000

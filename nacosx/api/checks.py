@@ -49,6 +49,11 @@ check_ip = _rule("ip", IP_LENGTH_MAX, r"[^\u4E00-\u9FA5\s]*")
 _check_cluster = _rule("cluster", CLUSTER_LENGTH_MAX, r"[0-9a-zA-Z\-_]+")
 
 
+# What nearly all groups, bare service names and addresses are made of: one cheap look instead of a rule for each.
+_plain = re.compile(r"[0-9A-Za-z_.:\-]*").fullmatch
+_PLAIN_LENGTH_MAX = GROUP_LENGTH_MAX  # of both together: the smaller of their limits
+
+
 def check_clusters(clusters: str | None) -> str:
     """A cluster, or a comma list of them."""
     if not clusters:
@@ -85,12 +90,12 @@ class Checks:
         """Names of a service (bare name) and of clusters in it."""
         if not self.enabled:
             return ""
-        return (
-            check_namespace(namespace)
-            or check_service_name(name)
-            or check_group(group)
-            or (check_clusters(clusters) if clusters else "")
-        )
+        both = f"{group or ''}{name or ''}"
+        if (namespace == "public" or not check_namespace(namespace)) and (
+            len(both) <= _PLAIN_LENGTH_MAX and _plain(both) and not clusters
+        ):
+            return ""
+        return check_namespace(namespace) or check_service_name(name) or check_group(group) or check_clusters(clusters)
 
     def instance(
         self, ip: str | None, port: int | str | None, clusters: str | None, metadata: Mapping[str, str | None] | None
@@ -98,13 +103,20 @@ class Checks:
         """The address of an instance, its cluster and its metadata."""
         if not self.enabled:
             return ""
-        return check_clusters(clusters) or check_ip(ip) or check_port(port) or self.metadata(metadata)
+        return (
+            (check_clusters(clusters) if clusters and clusters != "DEFAULT" else "")
+            or ("" if ip and len(ip) <= IP_LENGTH_MAX and _plain(ip) else check_ip(ip))
+            or check_port(port)
+            or (self.metadata(metadata) if metadata else "")
+        )
 
     def metadata(self, metadata: Mapping[str, str | None] | None) -> str:
         """Keys and values together have a limit."""
         if not self.enabled or not metadata:
             return ""
-        length = sum(len(key) + len(value or "") for key, value in metadata.items())
+        length = 0
+        for key, value in metadata.items():
+            length += len(key) + len(value or "")
         if length > self.metadata_length_max:
             return f"Param 'Metadata' is illegal, the param length should not exceed {self.metadata_length_max}."
         return ""
