@@ -197,7 +197,7 @@ class Server:
         self._grpc.serve(
             internal_grpc.rpcs()
             | naming_grpc.rpcs(gateway, checks=checks, snowflakes=SnowflakeIds(worker))
-            | config_grpc.rpcs(gateway, self._listeners, self._rows, checks=checks, limits=limits)
+            | config_grpc.rpcs(gateway, self._listeners, checks=checks, limits=limits)
         )
         routes: Routes = {
             **naming_v1.routes(

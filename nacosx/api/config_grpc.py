@@ -30,8 +30,7 @@ from nacosx.config.model import BETA, DEFAULT_TYPE, Config, ConfigKey, GrayConfi
 from nacosx.config.watch import Listening
 from nacosx.engine.gateway import Gateway
 from nacosx.engine.listeners import Listeners
-from nacosx.engine.ports import RowStore
-from nacosx.errors import CONFIG_CONFLICT, CONFIG_GRAY_MAX, OVER_THRESHOLD, SERVER, NacosError
+from nacosx.errors import CONFIG_CONFLICT, CONFIG_GRAY_MAX, SERVER, NacosError
 
 VIPSERVER_TAG = "Vipserver-Tag"
 
@@ -84,8 +83,8 @@ class ConfigBatchListenRequest(msgspec.Struct, rename="camel"):
     config_listen_contexts: list[ConfigListenContext] | None = None
 
 
-def rpcs(gateway: Gateway, listeners: Listeners, rows: RowStore, *, checks: Checks, limits: ConfigLimits) -> Rpcs:
-    desk = _ConfigDesk(gateway, listeners, rows, checks, limits)
+def rpcs(gateway: Gateway, listeners: Listeners, *, checks: Checks, limits: ConfigLimits) -> Rpcs:
+    desk = _ConfigDesk(gateway, listeners, checks, limits)
     return {
         "ConfigQueryRequest": Rpc(ConfigQueryRequest, "ConfigQueryResponse", desk.query),
         "ConfigPublishRequest": Rpc(ConfigPublishRequest, "ConfigPublishResponse", desk.publish),
@@ -95,14 +94,11 @@ def rpcs(gateway: Gateway, listeners: Listeners, rows: RowStore, *, checks: Chec
 
 
 class _ConfigDesk:
-    __slots__ = ("_checks", "_gateway", "_limits", "_listeners", "_rows")
+    __slots__ = ("_checks", "_gateway", "_limits", "_listeners")
 
-    def __init__(
-        self, gateway: Gateway, listeners: Listeners, rows: RowStore, checks: Checks, limits: ConfigLimits
-    ) -> None:
+    def __init__(self, gateway: Gateway, listeners: Listeners, checks: Checks, limits: ConfigLimits) -> None:
         self._gateway = gateway
         self._listeners = listeners
-        self._rows = rows
         self._checks = checks
         self._limits = limits
 
@@ -188,8 +184,6 @@ class _ConfigDesk:
         try:
             refuse_names(form.data_id, form.group)
             refuse_content(form.content, self._limits)
-            if self._rows.behind:
-                raise NacosError(OVER_THRESHOLD, "search and history are too far behind, please try later.")
         except NacosError as error:
             return _failed(error.code, error)
         try:

@@ -7,12 +7,12 @@ Source: Nacos 2.5.1 `GlobalExceptionHandler`, `ConsoleExceptionHandler`, Spring 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
 from nacosx._core.http1 import Request, Response
+from nacosx.api.form import Form, bound_whole
 from nacosx.api.pages import ESCAPES
 from nacosx.errors import SERVER, NacosError
 
@@ -54,11 +54,11 @@ def refuse(error: NacosError) -> Response:
 
 
 def refused(refusal: str, content_type: str = JSON) -> Response:
-    """The answer of the parameter checker, which stands before the handlers and speaks for itself."""
-    return Response(f"{refusal}\n".encode(), 400, content_type, NO_CACHE, True)
+    """The answer of the parameter checker, which stands before the handlers and speaks for itself (golden 034)."""
+    return Response(f"{refusal}\r\n".encode(), 400, content_type, NO_CACHE, True)
 
 
-def required(form: Mapping[str, str], name: str, java_type: str = "String") -> str:
+def required(form: Form, name: str, java_type: str = "String") -> str:
     """Raises NacosError when the parameter was not sent; it may be empty."""
     value = form.get(name)
     if value is None:
@@ -69,16 +69,21 @@ def required(form: Mapping[str, str], name: str, java_type: str = "String") -> s
     return value
 
 
-def required_int(form: Mapping[str, str], name: str) -> int:
-    return _number(required(form, name, "int"), "int", INT32_MAX)
+def required_int(form: Form, name: str) -> int:
+    """An empty one is no number, and no default either (`bound_whole`); this generation escapes what it says."""
+    required(form, name, "int")
+    try:
+        return bound_whole(form, name)
+    except NacosError as error:
+        raise NacosError(error.kind, error.detail.translate(ESCAPES)) from None
 
 
-def optional_int(form: Mapping[str, str], name: str, default: int) -> int:
+def optional_int(form: Form, name: str, default: int) -> int:
     value = form.get(name)
     return default if not value else _number(value, "java.lang.Integer", INT32_MAX)
 
 
-def required_long(form: Mapping[str, str], name: str) -> int:
+def required_long(form: Form, name: str) -> int:
     return _number(required(form, name, "Long"), "java.lang.Long", INT64_MAX)
 
 

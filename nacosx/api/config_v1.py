@@ -30,7 +30,7 @@ def routes(
     checks: Checks,
     limits: ConfigLimits,
 ) -> Routes:
-    content = ContentDesk(gateway, rows, checks, limits)
+    content = ContentDesk(gateway, checks, limits)
     details = DetailsDesk(gateway, rows, checks)
     history = HistoryDesk(gateway, rows, checks)
     listener = ListenerDesk(listeners, polls, checks, gateway.clock.wall_ms)

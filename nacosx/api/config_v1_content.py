@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine
 from functools import lru_cache
 from typing import Any
 
@@ -30,15 +30,13 @@ from nacosx.api.config_http import (
     required,
     rest_result,
 )
+from nacosx.api.form import Form
 from nacosx.api.http import http_date
 from nacosx.api.namespaces import canonical_namespace
 from nacosx.config.commands import DurableCommand, RemoveConfig, RemoveGray
 from nacosx.config.model import BETA, DEFAULT_TYPE, Config, ConfigKey, GrayConfig
 from nacosx.engine.gateway import Gateway
-from nacosx.engine.ports import RowStore
-from nacosx.errors import OVER_THRESHOLD, NacosError
 
-Form = Mapping[str, str]
 Answer = Response | Coroutine[Any, Any, Response]
 
 TRUE = Response(b"true", 200, JSON)
@@ -60,11 +58,10 @@ def illegal(checks: Checks, form: Form) -> str:
 
 
 class ContentDesk:
-    __slots__ = ("_checks", "_gateway", "_limits", "_rows")
+    __slots__ = ("_checks", "_gateway", "_limits")
 
-    def __init__(self, gateway: Gateway, rows: RowStore, checks: Checks, limits: ConfigLimits) -> None:
+    def __init__(self, gateway: Gateway, checks: Checks, limits: ConfigLimits) -> None:
         self._gateway = gateway
-        self._rows = rows
         self._checks = checks
         self._limits = limits
 
@@ -117,8 +114,6 @@ class ContentDesk:
         refuse_tenant(asked.tenant)
         refuse_names(asked.data_id, asked.group)
         refuse_content(asked.content, self._limits)
-        if self._rows.behind:
-            raise NacosError(OVER_THRESHOLD, "search and history are too far behind, please try later.")
         return self._propose(publish_command(asked, self._gateway.clock.wall_ms(), self._limits))
 
     def delete(self, request: Request) -> Answer:

@@ -16,7 +16,8 @@ from nacosx.api.config_http import (
     required_int,
     rest_result,
 )
-from nacosx.api.config_v1_content import Answer, Form, illegal
+from nacosx.api.config_v1_content import Answer, illegal
+from nacosx.api.form import Form
 from nacosx.api.namespaces import PUBLIC, canonical_namespace
 from nacosx.api.pages import ESCAPES
 from nacosx.config.model import Config, ConfigKey
