@@ -440,7 +440,7 @@ class Registry:
         if before is None:
             if not publishers:
                 del self.empty[key]
-            client.published = with_key(client.published, key)
+            client.published = with_key(client.published, key) if client.published else service.alone
             self.instance_count += len(instances_of(publication))
         elif before == publication:
             return []

@@ -20,6 +20,14 @@ class Service(msgspec.Struct, gc=False, eq=False):
     publishers: dict[str, Publication]  # client id → what it publishes, in order of registration
     # What `views` rendered since the last change; None for the many services nobody asks for. See `rendered`.
     rendered: dict[tuple[str, bool, int], bytes] | None = None
+    _alone: tuple[ServiceKey, ...] | None = None
+
+    @property
+    def alone(self) -> tuple[ServiceKey, ...]:
+        """What a client publishes for that publishes for this service alone. HTTP clients do, so they share it."""
+        if self._alone is None:
+            self._alone = (self.key,)
+        return self._alone
 
     def instances(self) -> Iterator[Instance]:
         """Everything published, without overlays. The same address may come from two clients."""
