@@ -12,8 +12,16 @@ The words (Nacos 2.x client model, contract/semantics.md §2):
 ::
 
     commands ─→ registry.apply ─→ events            views(registry) ─→ what a query or a push shows
-                    │
-               model (state)                        health: what is due at a given time
+                    │                               directory(registry) ─→ lists, catalog, clients, numbers
+               model (state)                        health: the rules of the heart beat; expiry: what to forget
 
-Invariant: only `Registry.apply` changes state; the same commands in the same order give the same state on every node.
+model, metadata, switches   the values: keys, instances, subscribers; what operators say; the SwitchDomain
+service, client, registry   the state; sharing keeps equal parts of instances once
+legality, refusals          what may be registered; why not, in the words of the Java server
+selection, views, rendered  which instances are shown, as which bytes, and the bound on those kept
+directory, health, expiry   read models; instance_ids, snapshot: ids that are drawn, the durable part as bytes
+
+Invariants: only `Registry.apply` changes state; the same commands in the same order give the same state on every node. What
+a durable command does depends on durable state only, so a replay of the log ends where the server was: what has to be
+refused because of the state of now is asked by `Registry.check`, before the command is logged.
 """
