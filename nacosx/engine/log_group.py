@@ -203,14 +203,16 @@ class LogGroup:
     async def _take_snapshot(self) -> None:
         """A failure is logged: the log is longer than it need be, and the next trigger tries again."""
         index = self.applied_index
-        rooms = self._rooms.snapshot()
         self._entries_since = self._bytes_since = 0
-        self._snapshot_bytes = sum(map(len, rooms.values()))
         try:
+            rooms = self._rooms.snapshot()
+            self._snapshot_bytes = sum(map(len, rooms.values()))
             oldest_kept = await self._loop.run_in_executor(None, self._snapshots.save, index, rooms)
             await self._rows.sync(oldest_kept)
         except OSError as error:
             log.error("no snapshot at %d, the log stays as long as it is: %s", index, error)
+        except Exception:
+            log.exception("no snapshot at %d, the log stays as long as it is", index)
         else:
             self._log.truncate_prefix(oldest_kept + 1)
         finally:

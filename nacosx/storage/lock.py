@@ -31,4 +31,5 @@ class DirectoryLock:
         os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
 
     def release(self) -> None:
+        fcntl.flock(self._fd, fcntl.LOCK_UN)  # closing is not enough while a child is between fork and exec
         os.close(self._fd)
