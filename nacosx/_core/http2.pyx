@@ -51,7 +51,7 @@ cdef enum:
     IDLE_FRAMES_MAX = 2000  # budget of frames that carry nothing …
     IDLE_FRAMES_PER_SECOND = 100  # … what it regains with time …
     IDLE_FRAMES_PER_USEFUL = 10  # … and for each frame that carries something, in either direction
-    RESET_COST = 10  # of a stream that the peer made us reset
+    RESET_COST = 40  # of a stream that the peer made us reset; more than its request regains
 
 # Filled and read within one `drain`; the GIL is held all the time, so one is enough for all sessions.
 cdef uint8_t output[OUTPUT_BYTES]
