@@ -62,6 +62,8 @@ class TestOutages:
         wait_until(
             lambda: observer.addresses(own, GROUP) == addresses([instance(1)]), "the instance is back", RECOVERED_S_MAX
         )
+        if "resubscribe" in client.sdk.cannot:
+            client.do("subscribe", service=other, group=GROUP, clusters=[])
         since = client.mark()
         observer.register(other, GROUP, instance(5))
         wait_event(client, other, {5}, since, RECOVERED_S_MAX)

@@ -104,6 +104,7 @@ _PYTHON_HTTP_CANNOT = {
     "batch": "registers one instance a call",
     "cas": "has no compare-and-set",
     "one": "has no choice of one instance by weight",
+    "resubscribe": "loses its subscription when the server is away: the polling thread ends with the error",
     "publish_big": "sends the content in the query string, where the Java server takes no megabyte either",
 }
 

@@ -66,9 +66,15 @@ class Client:
             **beats,
         )
         if instance["ephemeral"] and not self.beats_itself:
+            self._stop_beating(service, group, instance)
             stopped = self.beats[service, group, instance["ip"], instance["port"]] = threading.Event()
             threading.Thread(target=self._beat, args=(service, group, instance, stopped), daemon=True).start()
         return done
+
+    def _stop_beating(self, service: str, group: str, instance: dict[str, Any]) -> None:
+        stopped = self.beats.pop((service, group, instance["ip"], instance["port"]), None)
+        if stopped:
+            stopped.set()
 
     def _beat(self, service: str, group: str, instance: dict[str, Any], stopped: threading.Event) -> None:
         while not stopped.wait(BEAT_S):
@@ -86,9 +92,7 @@ class Client:
                 print(f"beat: {error}")
 
     def deregister(self, service: str, group: str, instance: dict[str, Any]) -> bool:
-        stopped = self.beats.pop((service, group, instance["ip"], instance["port"]), None)
-        if stopped:
-            stopped.set()
+        self._stop_beating(service, group, instance)
         return self.sdk.remove_naming_instance(
             service, instance["ip"], instance["port"], instance["cluster"], instance["ephemeral"], group
         )
