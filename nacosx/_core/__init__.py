@@ -1,6 +1,8 @@
 """The compiled core: bytes and integers, no asyncio policy, no domain word except "entry".
 
 wheel     hashed-wheel timer
+ring      the Disruptor: sequences, single and multi producer claim, barriers, wait strategies
+processor a consumer of a ring that takes all that is available in one go
 entry     the codec of a log entry (CRC32C)
 wal       segmented append log, group fdatasync in a thread without the GIL
 flush     what that thread does

@@ -1,0 +1,1 @@
+"""The core beside its Java originals: the ring, the wheel and the log."""
