@@ -39,8 +39,10 @@ Row = TypeVar("Row")
 Value = int | str
 
 BATCH_ROWS_MAX = 512
+BATCH_BYTES_MAX = 4 << 20  # of contents
 BATCH_DELAY_MS = 250
 BATCHES_WAITING_MAX = 128
+BYTES_WAITING_MAX = 64 << 20
 QUERIES_WAITING_MAX = 64
 JOURNAL_PAGES_MAX = 4_000  # of 4 KB, then a commit checkpoints
 FORGET_ROWS = 1_000  # a transaction, so that writes get between
@@ -49,11 +51,12 @@ FORGET_ROWS = 1_000  # a transaction, so that writes get between
 class _Batch:
     """Rows of consecutive entries; of a config written twice only the newest row is kept."""
 
-    __slots__ = ("configs", "grays", "history", "index", "rows", "tags")
+    __slots__ = ("bytes", "configs", "grays", "history", "index", "rows", "tags")
 
     def __init__(self, index: int) -> None:
         self.index = index
         self.rows = 0
+        self.bytes = 0
         self.configs: dict[int, tuple[Value, ...] | None] = {}  # id → row, None: deleted
         self.grays: dict[int, tuple[Value, ...] | None] = {}
         self.tags: dict[int, list[tuple[Value, ...]]] = {}  # id of a config → all its tags
@@ -68,6 +71,7 @@ class _Batch:
                     self.tags[event.id] = _tag_values(event)
             elif type(event) is HistoryRecorded:
                 self.rows += 1
+                self.bytes += len(event.content)
                 self.history.append(_history_values(event))
             elif type(event) is GrayWritten:
                 self.rows += 1
@@ -78,8 +82,8 @@ class Rows:
     """The projection in one file. Made by `open_rows`; every method belongs to the event loop's thread."""
 
     __slots__ = (
-        *("_batch", "_connection", "_handed_index", "_later", "_path", "_queries", "_thread", "_timer", "_waiting"),
-        *("applied_index", "written_index"),
+        *("_batch", "_committed_bytes", "_connection", "_handed_bytes", "_handed_index", "_later", "_path", "_queries"),
+        *("_thread", "_timer", "_waiting", "applied_index", "written_index"),
     )
 
     def __init__(
@@ -93,6 +97,9 @@ class Rows:
         self._timer = False
         # Handed over and not committed yet. The loop appends, the thread pops what it has committed.
         self._waiting: deque[_Batch] = deque()
+        # Of contents, ever; each is written by one thread only.
+        self._handed_bytes = 0
+        self._committed_bytes = 0
         row = connection.execute(sql.GET_APPLIED).fetchone()
         self.applied_index: int = row[0] if row else 0
         self.written_index = self.applied_index
@@ -101,7 +108,9 @@ class Rows:
 
     @property
     def behind(self) -> bool:
-        return len(self._waiting) >= BATCHES_WAITING_MAX
+        return (
+            len(self._waiting) >= BATCHES_WAITING_MAX or self._handed_bytes - self._committed_bytes >= BYTES_WAITING_MAX
+        )
 
     # --- writes ------------------------------------------------------------------------------------------------------
 
@@ -114,7 +123,7 @@ class Rows:
         if not events:
             return
         batch.add(events)
-        if batch.rows >= BATCH_ROWS_MAX:
+        if batch.rows >= BATCH_ROWS_MAX or batch.bytes >= BATCH_BYTES_MAX:
             self._hand_over()
         elif not self._timer:
             self._timer = True
@@ -167,6 +176,7 @@ class Rows:
         batch = self._batch
         if batch.index > self._handed_index:
             self._handed_index = batch.index
+            self._handed_bytes += batch.bytes
             self._waiting.append(batch)
             self._batch = _Batch(batch.index)
 
@@ -253,6 +263,7 @@ class Rows:
             with _transaction(self._connection):
                 _write(self._connection, batch)
             self.applied_index = batch.index
+            self._committed_bytes += batch.bytes
             self._waiting.popleft()
 
     def _replace_all(self, batch: _Batch) -> None:

@@ -209,6 +209,22 @@ def test_rows_wait_for_the_timer_or_for_a_full_batch(projection: Projection) -> 
     assert projection.search(page_size=1).total_count == rows_module.BATCH_ROWS_MAX + 1
 
 
+def test_large_contents_fill_a_batch_and_count_as_behind(projection: Projection) -> None:
+    connection = projection.rows._connection
+    projection.apply(publish("x" * rows_module.BATCH_BYTES_MAX))
+    run(projection.rows.flushed(1))
+    assert projection.rows.applied_index == 1
+    connection.execute(f"PRAGMA max_page_count = {connection.execute('PRAGMA page_count').fetchone()[0]}")
+    for number in range(rows_module.BYTES_WAITING_MAX // rows_module.BATCH_BYTES_MAX):
+        assert not projection.rows.behind
+        projection.apply(publish(f"{number}" + "y" * rows_module.BATCH_BYTES_MAX))
+    projection.apply(publish("last"))
+    assert projection.rows.behind
+    connection.execute("PRAGMA max_page_count = 1000000")
+    run(projection.rows.flushed(projection.index))
+    assert not projection.rows.behind
+
+
 def test_a_config_deleted_and_published_again_in_one_batch_has_one_row(projection: Projection) -> None:
     projection.apply(publish("1", tags=("a",)), remove(), publish("2"), publish_tag("t", "x"), remove_gray("tag_x"))
     projection.apply(publish_tag("u", "x"))
