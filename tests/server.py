@@ -39,10 +39,16 @@ class ServerProcess:
     """`home` is a Nacos home; what the process prints is kept in `home/server.out`."""
 
     def __init__(
-        self, home: Path, *, command: tuple[str, ...] = (sys.executable, "-m", "nacosx"), port: int = 0
+        self,
+        home: Path,
+        *,
+        command: tuple[str, ...] = (sys.executable, "-m", "nacosx"),
+        host: str = "127.0.0.1",
+        port: int = 0,
     ) -> None:
         self.home = home
         self.command = command
+        self.host = host
         self.port = port  # 0 until the first start, then the same for every restart
         self.grpc_port = 0
         self.output = home / "server.out"
@@ -50,7 +56,7 @@ class ServerProcess:
 
     @property
     def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host}:{self.port}"
 
     @property
     def pid(self) -> int:
@@ -59,7 +65,7 @@ class ServerProcess:
 
     def start(self) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
-        arguments = ["start", "--home", str(self.home), "--host", "127.0.0.1", "--port", str(self.port)]
+        arguments = ["start", "--home", str(self.home), "--host", self.host, "--port", str(self.port)]
         with self.output.open("wb") as output:
             self._process = subprocess.Popen(
                 [*self.command, *arguments], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
