@@ -43,6 +43,7 @@ def extension(source: Path) -> Extension:
 
 
 setup(
+    options={"build_ext": {"parallel": os.cpu_count() or 1}},
     ext_modules=cythonize(
         [extension(path) for path in sorted(Path("nacosx/_core").glob("*.pyx"))],
         compiler_directives={

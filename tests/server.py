@@ -44,11 +44,15 @@ class ServerProcess:
         *,
         command: tuple[str, ...] = (sys.executable, "-m", "nacosx"),
         host: str = "127.0.0.1",
+        folder: Path = ROOT,
+        environment: dict[str, str] | None = None,
         port: int = 0,
     ) -> None:
         self.home = home
         self.command = command
         self.host = host
+        self.folder = folder  # where it runs
+        self.environment = dict(os.environ) if environment is None else environment
         self.port = port  # 0 until the first start, then the same for every restart
         self.grpc_port = 0
         self.output = home / "server.out"
@@ -68,8 +72,8 @@ class ServerProcess:
         arguments = ["start", "--home", str(self.home), "--host", self.host, "--port", str(self.port)]
         with self.output.open("wb") as output:
             self._process = subprocess.Popen(
-                [*self.command, *arguments], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"}, start_new_session=True,
+                [*self.command, *arguments], cwd=self.folder, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+                env={**self.environment, "PYTHONUNBUFFERED": "1"}, start_new_session=True,
             )  # fmt: skip
         wait_until(lambda: self._ready() or self._process_ended(), "the server says that it is ready", READY_S_MAX)
         assert not self._process_ended(), f"the server ended at start:\n{self.printed()}"
