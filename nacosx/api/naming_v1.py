@@ -12,9 +12,10 @@ from nacosx.api.checks import Checks
 from nacosx.api.http import Routes
 from nacosx.api.machine import Machine
 from nacosx.api.naming_v1_desk import NamingDesk, ServerStatus
-from nacosx.api.naming_v1_instance import Beats, InstanceDesk
+from nacosx.api.naming_v1_instance import InstanceDesk
 from nacosx.api.naming_v1_operator import OperatorDesk
 from nacosx.api.naming_v1_service import ServiceDesk
+from nacosx.engine.beats import Beats
 from nacosx.engine.gateway import Gateway
 from nacosx.engine.pusher import PushCounters
 

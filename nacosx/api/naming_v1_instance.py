@@ -7,7 +7,6 @@ Source: Nacos 2.5.1 `InstanceController`, `InstanceOperatorClientImpl` (contract
 from __future__ import annotations
 
 import sys
-from typing import Protocol
 
 import msgspec
 
@@ -30,6 +29,7 @@ from nacosx.api.naming_v1_desk import (
     named,
     user_agent,
 )
+from nacosx.engine.beats import Beats
 from nacosx.errors import BAD_REQUEST, NacosError
 from nacosx.naming.client import address_client_id
 from nacosx.naming.commands import (
@@ -60,14 +60,6 @@ BEAT_ANSWERS_MAX = 256  # remembered answers to beats
 
 BEAT_KNOWN = 10200
 BEAT_UNKNOWN = 20404
-
-
-class Beats(Protocol):
-    def renew(self, client_id: str, service: ServiceKey) -> bool: ...
-
-    def watch(self, client_id: str, service: ServiceKey) -> None: ...
-
-    def watch_subscriber(self, client_id: str) -> None: ...
 
 
 class ClientBeat(msgspec.Struct):
