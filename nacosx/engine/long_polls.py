@@ -57,6 +57,10 @@ class LongPolls:
         self, client_ip: str, tag: str, listenings: Sequence[Listening], timeout_ms: int
     ) -> Listening | None:
         """The first of these that changes, or None when the time is up. NacosError (OVER_THRESHOLD) at the limit."""
+        # A coroutine starts in a later turn of the loop than the request that made it: what has changed since then, and
+        # whatever changes from here on, is told.
+        for listening in self.changed(client_ip, tag, listenings):
+            return listening
         if self._listenings + len(listenings) > self._listenings_max:
             raise NacosError(OVER_THRESHOLD, f"more than {self._listenings_max} configs are polled")
         poll = Poll(client_ip, tag, asyncio.get_running_loop().create_future())

@@ -81,6 +81,20 @@ def test_a_poll_wakes_up_for_a_change_of_one_of_its_configs() -> None:
     story(play)
 
 
+def test_a_change_before_the_poll_has_begun_is_not_missed() -> None:
+    """The task of a request starts in a later turn of the loop than its handler has compared."""
+
+    async def play(room: Room) -> None:
+        mine = Listening(KEY, "", "")
+        poll = room.poll(mine)  # not one step so far
+        room.apply(publish("1"))
+        await turn()
+        assert poll.done()
+        assert await poll == mine
+
+    story(play)
+
+
 def test_a_poll_ends_when_its_time_is_up() -> None:
     async def play(room: Room) -> None:
         poll = room.poll(Listening(KEY, "", ""), timeout_ms=10_000)
