@@ -39,7 +39,7 @@ class FakeTransport(asyncio.Transport):
         if self._paused and self.unread_bytes <= HIGH_WATER_BYTES // 4:
             self._paused = False
             assert self.protocol is not None
-            self.protocol.resume_writing()  # type: ignore[attr-defined]  # BaseProtocol has it at run time
+            self.protocol.resume_writing()
 
     def take(self) -> bytes:
         """What was written since it was asked last."""
@@ -59,7 +59,7 @@ class FakeTransport(asyncio.Transport):
             if not self._paused and self.unread_bytes > HIGH_WATER_BYTES:
                 self._paused = True
                 assert self.protocol is not None
-                self.protocol.pause_writing()  # type: ignore[attr-defined]  # as above
+                self.protocol.pause_writing()
 
     def get_write_buffer_size(self) -> int:
         return self.unread_bytes

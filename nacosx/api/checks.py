@@ -69,6 +69,8 @@ def check_port(port: int | str | None) -> str:
         return "" if 0 <= port <= PORT_MAX else _WRONG_PORT
     if not port or port.isspace():
         return ""
+    if len(port) <= 5 and port.isascii() and port.isdigit():
+        return "" if int(port) <= PORT_MAX else _WRONG_PORT
     if re.fullmatch(r"[+-]?[0-9]{1,10}", port) is None or not 0 <= int(port) <= PORT_MAX:
         return _WRONG_PORT
     return ""

@@ -13,6 +13,7 @@ Source: Nacos 2.5.1 `WebUtils`, `ConvertUtils`, `UtilsAndCommons.parseMetadata`,
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from nacosx.api.jackson import reader
 from nacosx.errors import BAD_REQUEST, PARAMETER_MISSING, SERVER, NacosError
@@ -20,6 +21,7 @@ from nacosx.errors import BAD_REQUEST, PARAMETER_MISSING, SERVER, NacosError
 Form = dict[str, str]
 
 INT_MIN, INT_MAX = -(2**31), 2**31 - 1
+INT_DIGITS = 10  # shorter numbers are never too large
 LOOSELY_TRUE = frozenset(("y", "yes", "on", "true", "t"))
 SPRING_TRUE = frozenset(("true", "on", "yes", "1"))
 SPRING_FALSE = frozenset(("false", "off", "no", "0"))
@@ -55,6 +57,8 @@ def is_true(text: str) -> bool:
 
 def whole(text: str) -> int:
     """`Integer.parseInt`."""
+    if text.isascii() and text.isdigit() and len(text) < INT_DIGITS:
+        return int(text)
     if _is_int(text) is not None:
         number = int(text)
         if INT_MIN <= number <= INT_MAX:
@@ -70,6 +74,7 @@ def whole_or_zero(text: str) -> int:
     return 0
 
 
+@lru_cache(maxsize=1024)  # weights and thresholds are a few round numbers
 def decimal(text: str) -> float:
     """`Double.parseDouble`."""
     if _is_double(text) is None:

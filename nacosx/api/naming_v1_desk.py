@@ -242,20 +242,16 @@ def check_default(desk: NamingDesk, form: Form) -> str:
     """ip; port or checkPort; clusterName or cluster; metadata."""
     if not desk.checks.enabled:
         return ""
-    return desk.checks.instance(
-        form.get("ip"),
-        first_filled(form, "port", "checkPort"),
-        first_filled(form, "clusterName", "cluster"),
-        checked_metadata(desk, form),
-    )
+    get = form.get
+    port, cluster = get("port"), get("clusterName")
+    if not port or port.isspace():
+        port = get("checkPort")
+    if not cluster or cluster.isspace():
+        cluster = get("cluster")
+    return desk.checks.instance(get("ip"), port, cluster, checked_metadata(desk, form))
 
 
 def check_list(desk: NamingDesk, form: Form) -> str:
     """clusters, a comma list (`NamingInstanceListHttpParamExtractor`)."""
     clusters = form.get("clusters")
     return check_clusters(clusters) if clusters and desk.checks.enabled else ""
-
-
-def first_filled(form: Form, name: str, alias: str) -> str | None:
-    value = form.get(name)
-    return value if value and not value.isspace() else form.get(alias)

@@ -273,7 +273,7 @@ class InstanceDesk:
         clusters = optional(form, "clusters")
         healthy_only = get("healthyOnly")
         udp_port = get("udpPort")
-        if udp_port:
+        if udp_port and udp_port != "0":
             self._subscribe(request, form, key, clusters, now_ms)
         return Response(
             service_info(

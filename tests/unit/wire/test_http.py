@@ -23,7 +23,7 @@ TEXT = "text/plain"
 class Clients:
     """A server with some routes, and its clients."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, **limits: int) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, **limits: Any) -> None:
         self.time = VirtualTime()
         self.loop = loop
         self.gates: list[asyncio.Future[bytes]] = []
