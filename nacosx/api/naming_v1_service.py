@@ -27,6 +27,7 @@ from nacosx.api.form import (
     whole_or_zero,
 )
 from nacosx.api.http import Routes
+from nacosx.api.jackson import reader
 from nacosx.api.namespaces import canonical_namespace
 from nacosx.api.naming_v1_desk import OK, NamingDesk, as_json, bound_named, named
 from nacosx.errors import BAD_REQUEST, SELECTOR, SERVER, NacosError
@@ -47,6 +48,9 @@ from nacosx.naming.model import DEFAULT_GROUP, ServiceKey
 from nacosx.naming.selection import label_names
 
 CATALOG_PORT = 80  # shown for every cluster, as in the Java server
+
+
+_read_object = reader(dict[str, Any])
 
 
 class SubscriberRow(msgspec.Struct, rename="camel"):
@@ -306,10 +310,10 @@ def selector_of(text: str) -> dict[str, str]:
     if not text or text.isspace():
         return NO_SELECTOR
     try:
-        selector = msgspec.json.decode(unquote_plus(text))
-    except (msgspec.DecodeError, UnicodeEncodeError) as error:
+        selector = _read_object(unquote_plus(text).encode())
+    except ValueError as error:
         raise NacosError(SELECTOR, "not match any type of selector!") from error
-    kind = selector.get("type") if isinstance(selector, dict) else None
+    kind = selector.get("type")
     if kind == "none":
         return NO_SELECTOR
     if kind != "label":
@@ -362,20 +366,17 @@ class MysqlChecker(msgspec.Struct):
 def checker_of(text: str) -> dict[str, str | int | None]:
     """The parameter `healthChecker` (`HealthCheckerFactory`): an unknown type is NONE. Raises NacosError."""
     try:
-        checker = msgspec.json.decode(text)
-        if not isinstance(checker, dict):
-            raise msgspec.ValidationError("Expected `object`")
+        checker = _read_object(text.encode())
         kind = checker.get("type")
         if kind == "TCP":
             return {"type": "TCP"}
         if kind == "HTTP":
-            members = msgspec.to_builtins(msgspec.convert(checker, HttpChecker, strict=False))
-            return {"type": "HTTP", **members}
+            return {"type": "HTTP", **msgspec.to_builtins(msgspec.convert(checker, HttpChecker, strict=False))}
         if kind == "MYSQL":
             return {"type": "MYSQL", **msgspec.to_builtins(msgspec.convert(checker, MysqlChecker, strict=False))}
-    except (msgspec.DecodeError, UnicodeEncodeError) as error:
-        kind = "com.alibaba.nacos.api.naming.pojo.healthcheck.AbstractHealthChecker"
-        message = f"errCode: 101, errMsg: Nacos deserialize for class [{kind}] failed, cause error[{error}].  "
+    except ValueError as error:
+        wanted = "com.alibaba.nacos.api.naming.pojo.healthcheck.AbstractHealthChecker"
+        message = f"errCode: 101, errMsg: Nacos deserialize for class [{wanted}] failed, cause error[{error}].  "
         raise NacosError(BAD_REQUEST, message) from error
     return {"type": "NONE"}
 
