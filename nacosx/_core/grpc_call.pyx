@@ -86,6 +86,8 @@ cdef class Call:
                     return None
                 self.begin_message(size_max)
             here = min(self.size - self.have, size[0])
+            if here == 0 and self.size:
+                return None
             if here == self.size:
                 message = PyBytes_FromStringAndSize(<const char*>at[0], here)
             else:
