@@ -17,6 +17,7 @@ import msgspec
 from nacosx._core.http1 import Request, Response
 from nacosx.api import form as reader
 from nacosx.api.checks import Checks, check_clusters
+from nacosx.api.config_http import refused
 from nacosx.api.form import Form
 from nacosx.api.http import Handler, Route
 from nacosx.api.namespaces import canonical_namespace
@@ -59,16 +60,6 @@ def refuse(error: NacosError) -> Response:
 
 def as_json(value: object) -> Response:
     return Response(encode(value))
-
-
-def illegal_parameter(refusal: str) -> Response:
-    """The answer of `ParamCheckerFilter` on the paths of naming: no Content-Type (golden 151)."""
-    headers = (
-        ("Pragma", "no-cache"),
-        ("Expires", "Thu, 01 Jan 1970 00:00:00 GMT"),
-        ("Cache-Control", "no-cache,no-store"),
-    )
-    return Response(f"{refusal}\r\n".encode("utf-8", "replace"), 400, "", headers, True)
 
 
 class ServerStatus:
@@ -118,7 +109,7 @@ class NamingDesk:
                 if key is None:
                     key = self._service_key(request, form)
                 if refusal := check(self, form):
-                    return illegal_parameter(refusal)
+                    return refused(refusal, "")  # without a Content-Type, golden 151
             except Answered as answered:
                 return answered.response
             except UnreadableError as error:
@@ -166,7 +157,7 @@ class NamingDesk:
             name = form.get("serviceNameParam")
             group = group if group and group.strip() else form.get("groupNameParam")
         if refusal := self.checks.service(namespace, group, name):
-            raise Answered(illegal_parameter(refusal))
+            raise Answered(refused(refusal, ""))
         if not trimmed:
             return None
         assert group is not None

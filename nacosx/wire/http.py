@@ -92,7 +92,7 @@ class HttpServer:
         self.stopping = False
         self._clock = clock
         self._context_path = context_path
-        self._table = {context_path + path: methods for path, methods in routes.items()}
+        self._table = table(routes, context_path)
         self._closing_lines: tuple[bytes, bytes, bytes] | None = None
         self._drained: asyncio.Future[None] | None = None
 
@@ -162,6 +162,16 @@ class HttpServer:
 
     def _forget_date(self, _: None) -> None:
         self._closing_lines = None
+
+
+def table(routes: Routes, context_path: str) -> Routes:
+    """The routes by whole path. Spring takes a slash at the end of a path; the filter before naming v1 does not."""
+    routed: Routes = {}
+    for path, methods in routes.items():
+        routed[context_path + path] = methods
+        if not path.startswith("/v1/ns/"):
+            routed[f"{context_path}{path}/"] = methods
+    return routed
 
 
 class HttpConnection(asyncio.Protocol):

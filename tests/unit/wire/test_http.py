@@ -39,6 +39,7 @@ class Clients:
 
         return {
             "/echo": {"*": route(self.echo)},
+            "/v1/ns/known": {"GET": route(self.echo)},
             "/get": {"GET": route(self.echo), "DELETE": route(self.echo)},
             "/big": {"GET": route(lambda _: Response(b"x" * (HIGH_WATER_BYTES // 2), content_type=TEXT))},
             "/wait": {"GET": route(self.wait)},
@@ -286,6 +287,12 @@ def test_a_method_without_handler_is_refused_in_the_words_of_the_route(clients: 
 
 def test_options_tells_the_methods(clients: Clients) -> None:
     assert b"\r\nAllow: GET,HEAD,DELETE,OPTIONS\r\n" in answered(clients, get("/get", method="OPTIONS"))
+
+
+def test_a_slash_at_the_end_is_forgiven_but_not_by_naming_v1(clients: Clients) -> None:
+    assert answers(answered(clients, get("/get/?1"))) == [(200, b"1")]
+    assert answers(answered(clients, get("/v1/ns/known?1"))) == [(200, b"1")]
+    assert answers(answered(clients, get("/v1/ns/known/?1")))[0][0] == 501
 
 
 # --- browsers ---
