@@ -7,6 +7,7 @@ The words (contract/semantics.md §6, storage.md §3):
   the larger priority wins.
 * Every change leaves a **history** row: I with the new content, U and D with the content before the change.
 * A **watch** is one listener's (key, md5 it knows); it fires when the md5 the listener would be served differs.
+* **Rows** are what the SQL projection is asked and answers; the catalog itself is never searched.
 
 ::
 
