@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Coroutine
 from functools import partial
 from typing import Any, cast
@@ -204,7 +203,7 @@ class HttpConnection(asyncio.Protocol):
     def __init__(self, server: HttpServer) -> None:
         self._server = server
         self._parser = Http1Parser(server.head_bytes_max, server.headers_max, server.body_bytes_max)
-        self._waiting: deque[Request] = deque()
+        self._waiting: list[Request] = []  # not yet answered, the next one last
         self._task: asyncio.Task[Response] | None = None
         self._remote_ip = ""
         self._continue_due = False  # a client waits for "100 Continue", behind an answer that is not out yet
@@ -250,7 +249,9 @@ class HttpConnection(asyncio.Protocol):
         parser = self._parser
         requests = parser.feed(data)
         if requests:
-            self._waiting.extend(requests)
+            requests.reverse()
+            requests += self._waiting
+            self._waiting = requests
             if self._task is None and not self._writing_paused:
                 self._pump()
             if self._waiting:
@@ -280,7 +281,7 @@ class HttpConnection(asyncio.Protocol):
         waiting = self._waiting
         server = self._server
         while waiting and not self._writing_paused:
-            request = waiting.popleft()
+            request = waiting.pop()
             request.remote_ip = self._remote_ip
             answer = server.route(request)
             if isinstance(answer, Route):
