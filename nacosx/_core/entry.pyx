@@ -187,7 +187,8 @@ cdef void entry_write(
     memcpy(into + 8, &term, 8)
     memcpy(into + 16, &index, 8)
     into[24] = kind
-    memcpy(into + ENTRY_HEADER, data, data_size)
+    if data_size:  # an entry may be empty, and memcpy may not be given NULL
+        memcpy(into + ENTRY_HEADER, data, data_size)
     cdef uint32_t crc = crc32c_chosen(0, into + 4, ENTRY_HEADER - 4 + data_size)
     memcpy(into, &crc, 4)
 

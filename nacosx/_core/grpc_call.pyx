@@ -121,6 +121,8 @@ cdef class Call:
         """Adds a part to the buffer, which grows with what has come, not with what was announced."""
         cdef size_t wanted = self.have + size
         cdef uint8_t* buffer
+        if size == 0:
+            return 0  # memcpy may not be given the buffer that is not there yet, not even for nothing
         if wanted > self.buffer_size:
             wanted = max(wanted, min(max(2 * self.buffer_size, <size_t>BUFFER_BYTES_MIN), self.size))
             buffer = <uint8_t*>realloc(self.buffer, wanted)
