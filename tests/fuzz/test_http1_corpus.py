@@ -95,7 +95,7 @@ def paths(pieces: list[bytes]) -> list[str]:
 
 
 @pytest.mark.parametrize("name", [*CORPUS, *HARMLESS])
-def test_nothing_is_smuggled(name: str) -> None:
+def test_no_request_comes_out_of_the_body_of_another(name: str) -> None:
     stream = (CORPUS | HARMLESS)[name]
     whole = paths([stream])
     assert "/smuggled" not in whole
