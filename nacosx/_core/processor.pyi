@@ -5,8 +5,6 @@ from nacosx._core.ring import RingBuffer, Sequence, SequenceBarrier
 
 @final
 class BatchEventProcessor:
-    """Consumes a ring behind a barrier. `batch_max` bounds the events of one batch (0: all that is available)."""
-
     ring: RingBuffer
     barrier: SequenceBarrier
     sequence: Sequence
@@ -20,12 +18,8 @@ class BatchEventProcessor:
         *,
         on_error: Callable[[Exception, int, Any], object] | None = None,
         batch_max: int = 0,
+        clear: bool = False,
     ) -> Self: ...
-    def run(self) -> None:
-        """Consumes until halted. RuntimeError when it runs already."""
-
-    def drain(self) -> int:
-        """Consumes what is there now and returns how many events that were; arms the eventfd for the next ones."""
-
-    def halt(self) -> None:
-        """Stops `run` after the batch it is in; events not yet consumed stay for a later `run` or `drain`."""
+    def run(self) -> None: ...
+    def drain(self) -> int: ...
+    def halt(self) -> None: ...

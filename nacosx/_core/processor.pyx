@@ -1,12 +1,20 @@
 """The batch event processor of the LMAX Disruptor: a consumer that takes all that is available in one go.
 
 `handler(event, sequence, end_of_batch)` is called for each event; `end_of_batch` tells it that nothing more waits, the moment
-to flush (the seed's handlers collect tasks until then, or until `apply_batch` = 32). Its own sequence moves on after each
-batch, and gates the producers or other consumers.
+to flush (the seed's handlers collect tasks until then, or until `apply_batch` = 32: that is `batch_max`). Its own sequence
+advances after each batch, and gates the producers or other consumers.
 
-Two drivers: `run()` blocks in a thread of its own until `halt()`; on an event loop, `drain()` is called when the ring's
-eventfd is readable, and arms the eventfd again when everything is consumed. An exception of the handler goes to
-`on_error(error, sequence, event)` and the event counts as consumed; without `on_error` it ends the processor.
+Two drivers: `run` blocks in a thread of its own until `halt`; on an event loop, `drain` is called when the eventfd of the
+barrier is readable, and arms it again::
+
+    ring = RingBuffer(1024, producers="multi")
+    processor = BatchEventProcessor(ring, ring.barrier(wait="eventfd"), handler, batch_max=32, clear=True)
+    ring.gate(processor.sequence)
+    loop.add_reader(processor.barrier.fileno(), processor.drain)
+    processor.drain()
+
+An exception of the handler goes to `on_error(error, sequence, event)`; without `on_error`, or from it, it leaves `run` or
+`drain`. Either way the event counts as consumed, and those after it wait for the next call, which an armed loop makes at once.
 """
 
 cimport cython
@@ -19,7 +27,11 @@ from nacosx._core.ring import Alert
 
 @cython.final
 cdef class BatchEventProcessor:
-    """Consumes a ring behind a barrier. `batch_max` bounds the events of one batch (0: all that is available)."""
+    """Consumes a ring behind a barrier of its own.
+
+    `batch_max` bounds the events of one batch (0: all that is available). `clear`: it is the last consumer, and the ring
+    forgets each event once it is handled, instead of when its slot is needed again.
+    """
 
     cdef readonly RingBuffer ring
     cdef readonly SequenceBarrier barrier
@@ -27,10 +39,20 @@ cdef class BatchEventProcessor:
     cdef object handler
     cdef object on_error
     cdef int64_t batch_max
+    cdef bint clear
     cdef bint halted
     cdef readonly bint running
 
-    def __cinit__(self, RingBuffer ring, SequenceBarrier barrier, handler, *, on_error=None, int64_t batch_max=0):
+    def __cinit__(
+        self,
+        RingBuffer ring not None,
+        SequenceBarrier barrier not None,
+        handler not None,
+        *,
+        on_error=None,
+        int64_t batch_max=0,
+        bint clear=False,
+    ):
         if batch_max < 0:
             raise ValueError(f"batch_max must not be negative: {batch_max}")
         self.ring = ring
@@ -39,12 +61,11 @@ cdef class BatchEventProcessor:
         self.handler = handler
         self.on_error = on_error
         self.batch_max = batch_max
+        self.clear = clear
 
     def run(self):
         """Consumes until halted. RuntimeError when it runs already."""
-        if self.running:
-            raise RuntimeError("the processor runs already")
-        self.running = True
+        self._enter()
         try:
             while not self.halted:
                 try:
@@ -58,38 +79,53 @@ cdef class BatchEventProcessor:
             self.barrier.clear_alert()
 
     def drain(self):
-        """Consumes what is there now and returns how many events that were.
+        """Consumes what is there now and returns how many events that were. RuntimeError when it runs already.
 
-        With an eventfd: arms it for the next events, or makes it readable when there are some already, so that a busy
-        producer cannot keep the loop from its other work.
+        Arms the eventfd, if there is one, for what comes after that; it is readable at once if something is there by now, so
+        a busy producer cannot keep the loop from its other work.
         """
-        cdef int64_t first = self.sequence.load() + 1
-        cdef int64_t available = self.barrier.available_now(first)
-        while available >= self.sequence.load() + 1:
-            self._consume(available)
-        if self.ring.wait_strategy == "eventfd" and not self.barrier.arm(self.sequence.load() + 1):
-            self.ring.wake()
-        return self.sequence.load() + 1 - first
+        cdef int64_t before = self.sequence.load()
+        cdef int64_t available = self.barrier.available_now(before + 1)
+        self._enter()
+        try:
+            while self.sequence.load() < available:
+                self._consume(available)
+        finally:
+            self.running = False
+            if self.barrier.wait_strategy == "eventfd":
+                self.barrier.arm(self.sequence.load() + 1)
+        return self.sequence.load() - before
 
     def halt(self):
         """Stops `run` after the batch it is in; events not yet consumed stay for a later `run` or `drain`."""
         self.halted = True
         self.barrier.alert()
 
+    cdef int _enter(self) except -1:
+        if self.running:
+            raise RuntimeError("the processor runs already")
+        self.running = True
+        return 0
+
     cdef int _consume(self, int64_t available) except -1:
-        cdef int64_t sequence = self.sequence.load() + 1
-        if self.batch_max and available - sequence >= self.batch_max:
-            available = sequence + self.batch_max - 1
+        """Handles one batch, up to `available` at most."""
+        cdef int64_t sequence = self.sequence.load()
+        cdef int64_t last = available
+        if self.batch_max and available - sequence > self.batch_max:
+            last = sequence + self.batch_max
         try:
-            while sequence <= available:
+            while sequence < last:
+                sequence += 1
                 event = self.ring.event(sequence)
                 try:
-                    self.handler(event, sequence, sequence == available)
+                    self.handler(event, sequence, sequence == last)
                 except Exception as error:
                     if self.on_error is None:
                         raise
                     self.on_error(error, sequence, event)
-                sequence += 1
+                finally:
+                    if self.clear:
+                        self.ring.forget(sequence)
         finally:
-            self.sequence.store(min(sequence, available))
+            self.ring.advance(self.sequence, sequence)
         return 0

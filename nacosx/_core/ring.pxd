@@ -1,45 +1,94 @@
 from libc.stdint cimport int32_t, int64_t
 
+cdef extern from *:
+    """
+    #ifndef NACOSX_RING_SHARED
+    #define NACOSX_RING_SHARED
+    #include <stdint.h>
+
+    /* What producers and consumers write, each word alone on its cache lines. */
+    struct nacosx_ring_shared {
+        _Alignas(128) int64_t claimed;  /* single producer: the last claimed sequence */
+        _Alignas(128) int64_t gate;     /* no gating consumer is behind this: a lower bound, so a stale one is safe */
+        _Alignas(128) int32_t sleepers; /* at least the waiters whose `on` is set */
+        _Alignas(128) char end[1];
+    };
+
+    /* One consumer that sleeps until a counter moves. */
+    struct nacosx_waiter {
+        _Alignas(128) int64_t *on; /* the counter it sleeps on; NULL: it is awake, or has been called */
+        int32_t calls;             /* how often it was called; the futex of a thread */
+        int32_t alerted;
+        int event_fd;              /* of an event loop; -1: none */
+        int used;                  /* by a barrier */
+    };
+    #endif
+    """
+    ctypedef struct shared_t "struct nacosx_ring_shared":
+        int64_t claimed
+        int64_t gate
+        int32_t sleepers
+    ctypedef struct waiter_t "struct nacosx_waiter":
+        int64_t *on
+        int32_t calls
+        int32_t alerted
+        int event_fd
+        int used
+
+
 cdef class Sequence:
     cdef int64_t *value  # alone on its cache lines
 
     cdef int64_t load(self) noexcept nogil
-    cdef void store(self, int64_t value) noexcept nogil
 
 
 cdef class RingBuffer:
     cdef readonly int64_t size
     cdef readonly int32_t event_bytes
     cdef readonly bint multi_producer
-    cdef readonly Sequence cursor
+    cdef readonly str wait_strategy
+    cdef readonly Sequence cursor  # the last published sequence; of several producers the last claimed one
     cdef int64_t mask
     cdef int32_t shift
-    cdef int64_t *producer  # [0] next value (single producer), [16] cached gating minimum; two cache lines
-    cdef int32_t *available  # multi producer: lap number published last in each slot
+    cdef bint calls_on_publish  # some consumer sleeps until a producer calls it
+    cdef bint calls_on_advance  # some consumer sleeps until another consumer calls it
+    cdef shared_t *shared
+    cdef int64_t *claimed
+    cdef int32_t *available  # several producers: the lap that was published last in each slot
     cdef char *slots
+    cdef list objects
     cdef int64_t **gating
     cdef int32_t gating_count
     cdef list gating_sequences
-    cdef void *wait  # how consumers wait: struct nacosx_wait of ring.pyx
-    cdef readonly str wait_strategy
+    cdef waiter_t *waiters  # the ring owns them: a producer may call one whose barrier has just gone
+    cdef int32_t waiters_count
 
     cdef int64_t claim(self, int32_t n) noexcept nogil
     cdef int64_t try_claim(self, int32_t n) noexcept nogil
     cdef void publish_range(self, int64_t low, int64_t high) noexcept nogil
     cdef void *slot(self, int64_t sequence) noexcept nogil
+    cdef void advance(self, Sequence sequence, int64_t value) noexcept nogil
     cdef int64_t gating_minimum(self, int64_t otherwise) noexcept nogil
-    cdef int64_t highest_published(self, int64_t low, int64_t high) noexcept nogil
     cdef object event(self, int64_t sequence)
-    cdef int _open_wait(self, int kind) except -1
+    cdef int check(self, object event) except -1
+    cdef int write(self, int64_t sequence, object event) except -1
+    cdef int forget(self, int64_t sequence) except -1
+    cdef waiter_t *take_waiter(self, int kind) except NULL
 
 
 cdef class SequenceBarrier:
     cdef readonly RingBuffer ring
+    cdef readonly str wait_strategy
+    cdef int kind
     cdef int64_t **dependents
     cdef int32_t dependents_count
     cdef tuple dependent_sequences
-    cdef int32_t alerted
+    cdef waiter_t *waiter
+    cdef bint waited_on
 
     cdef int64_t wait_for(self, int64_t sequence) noexcept nogil
     cdef int64_t available_now(self, int64_t sequence) noexcept nogil
-    cdef void _sleep(self, void *wait, int64_t sequence) noexcept nogil
+    cdef int64_t *laggard(self, int64_t sequence) noexcept nogil
+    cdef bint announce(self, int64_t sequence) noexcept nogil
+    cdef void withdraw(self) noexcept nogil
+    cdef void sleep(self, int64_t sequence) noexcept nogil

@@ -1,69 +1,91 @@
 """The ring buffer of the LMAX Disruptor: claim → write → publish → consume in batches, without locks.
 
-Words (LMAX Disruptor 3.4/4.0, package com.lmax.disruptor; the seed's Disruptor queues use the same):
+Words (LMAX Disruptor 3.4 and 4.0, package com.lmax.disruptor; the seed's Disruptor queues use the same):
 
-sequence   a 64-bit counter alone on its cache lines; starts at -1
+sequence   a 64-bit counter alone on its cache lines; starts at -1. The event of sequence s lies in slot s mod size
 claim      `next(n)` gives the producer the right to write the slots up to the returned sequence; `try_next` fails when the
            ring is full (the seed answers EBUSY then)
-publish    makes claimed slots visible to consumers
+publish    makes claimed slots visible to consumers; several producers may do so in any order
 gating     the consumers no producer may overtake
-barrier    what a consumer waits on: the cursor of the producers, or the consumers it depends on
+barrier    what one consumer waits on: the producers, or the consumers it depends on
+advance    a consumer is done with everything up to a sequence
 
-::
+Topologies: an arrow into a consumer is its barrier; `gate` the ring on the last consumer of every path. ::
 
-    unicast    P → ring → C                     pipeline   P → ring → C1 → C2 → C3    (barrier(C1.sequence), …)
-    sequencer  P1,P2,P3 → ring → C              diamond    P → ring → {C1, C2} → C3   (barrier(C1.sequence, C2.sequence))
-    multicast  P → ring → {C1, C2, C3}          gate the ring on the last consumers of every path
+    unicast     P ─→ [ring] ─→ C             C: ring.barrier()                    ring.gate(C)
 
-Slots hold either Python objects (`event_bytes=0`; a slot keeps its object until the next lap overwrites it) or a fixed
-number of bytes, which threads without the GIL may read and write through `ring.pxd`.
+    sequencer   P1 ─┐
+                P2 ─┼→ [ring] ─→ C           the same, with producers="multi"
+                P3 ─┘
 
-Memory order: a publish is a release store that the acquire load of a consumer pairs with; publisher and sleeper each have
-a full fence between their store and their look at the other (Dekker), so that no wake-up is lost.
+    pipeline    P ─→ [ring] ─→ C1 ─→ C2 ─→ C3
+                                             C2: ring.barrier(C1), C3: ring.barrier(C2)     ring.gate(C3)
+
+    multicast             ┌→ C1
+                P ─→ [ring]┼→ C2             each: ring.barrier()                 ring.gate(C1, C2, C3)
+                          └→ C3
+
+    diamond               ┌→ C1 ─┐
+                P ─→ [ring]      ├→ C3       C3: ring.barrier(C1, C2)             ring.gate(C3)
+                          └→ C2 ─┘
+
+How a consumer waits is the choice of its barrier (by default that of the ring):
+
+busy-spin  looks again at once: the lowest latency, for a core of its own
+yield      looks a hundred times, then lets other threads run between looks
+sleep      the same, then naps 100 µs between looks: cheap for producers, not free when idle
+block      looks for some microseconds, then sleeps until called (futex)
+eventfd    the same with a file descriptor that an event loop watches: `fileno`, `arm`; nothing polls
+
+Only the last two cost a mover anything: a full fence and, if somebody sleeps on what it moved, the call. A producer that
+finds the ring full looks, yields, then naps for longer and longer (1 µs to 1 ms).
+
+Slots hold Python objects (`event_bytes=0`) or a fixed number of bytes, which threads without the GIL read and write through
+`ring.pxd`. A slot keeps its object until it is overwritten a lap later, unless the last consumer forgets it: `del ring[s]`.
+
+Memory order: a publish and an advance are release stores that the acquire loads of the other side pair with. Movers have a
+full fence between their store and their look at the sleepers, sleepers one between announcing themselves and their last look
+(Dekker): one of the two sees the other, and no call is lost.
 """
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.object cimport PyObject
-from cpython.ref cimport Py_INCREF, Py_XDECREF
+from libc.errno cimport errno
 from libc.stdint cimport INT64_MAX, int32_t, int64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
+from nacosx._core.atomic cimport (
+    NX_ADD,
+    NX_ADD_INT,
+    NX_CAS,
+    NX_CAS_POINTER,
+    NX_FENCE,
+    NX_LOAD,
+    NX_LOAD_INT,
+    NX_LOAD_POINTER,
+    NX_LOAD_RELAXED,
+    NX_PAUSE,
+    NX_STORE,
+    NX_STORE_INT,
+    NX_STORE_POINTER,
+    NX_STORE_RELAXED,
+)
+
+import os
+
 cdef extern from * nogil:
     """
     #include <errno.h>
+    #include <limits.h>
+    #include <linux/futex.h>
     #include <poll.h>
-    #include <pthread.h>
     #include <sched.h>
-    #include <stdint.h>
     #include <stdlib.h>
     #include <sys/eventfd.h>
+    #include <sys/syscall.h>
     #include <time.h>
     #include <unistd.h>
-
-    #define NX_LOAD(pointer) __atomic_load_n((pointer), __ATOMIC_ACQUIRE)
-    #define NX_LOAD_RELAXED(pointer) __atomic_load_n((pointer), __ATOMIC_RELAXED)
-    #define NX_STORE(pointer, value) __atomic_store_n((pointer), (value), __ATOMIC_RELEASE)
-    #define NX_FENCE() __atomic_thread_fence(__ATOMIC_SEQ_CST)
-    #define NX_EXCHANGE(pointer, value) __atomic_exchange_n((pointer), (value), __ATOMIC_SEQ_CST)
-    #define NX_ADD(pointer, value) __atomic_fetch_add((pointer), (value), __ATOMIC_ACQ_REL)
-    #define NX_CAS(pointer, expected, desired) \\
-        __atomic_compare_exchange_n((pointer), (expected), (desired), 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)
-    #if defined(__x86_64__) || defined(__i386__)
-    #define NX_PAUSE() __builtin_ia32_pause()
-    #else
-    #define NX_PAUSE() __asm__ __volatile__("yield" ::: "memory")
-    #endif
-
-    /* How consumers wait. One for a ring; producers look only at kind and sleepers. */
-    struct nacosx_wait {
-        int kind;
-        int event_fd;
-        _Alignas(128) int32_t sleepers;
-        pthread_mutex_t mutex;
-        pthread_cond_t published;
-    };
 
     static void *nx_aligned(size_t bytes) {
         void *memory = NULL;
@@ -71,12 +93,12 @@ cdef extern from * nogil:
         return memory;
     }
 
-    static void nx_sleep(long nanoseconds) {
+    static void nx_nap(long nanoseconds) {
         struct timespec delay = {0, nanoseconds};
         nanosleep(&delay, NULL);
     }
 
-    static void nx_wake(int fd) {
+    static void nx_write(int fd) {
         uint64_t one = 1;
         ssize_t written;
         do { written = write(fd, &one, sizeof one); } while (written < 0 && errno == EINTR);
@@ -88,49 +110,48 @@ cdef extern from * nogil:
         do { got = read(fd, &count, sizeof count); } while (got < 0 && errno == EINTR);
     }
 
-    static void nx_poll(int fd) {
-        struct pollfd descriptor = {fd, POLLIN, 0};
-        poll(&descriptor, 1, -1);
+    /* Sleeps until called, if it was not called since `calls` were counted. May return for no reason. */
+    static void nx_sleep(struct nacosx_waiter *waiter, int32_t calls) {
+        if (waiter->event_fd >= 0) {
+            struct pollfd descriptor = {waiter->event_fd, POLLIN, 0};
+            poll(&descriptor, 1, -1);
+            nx_clear(waiter->event_fd);
+        } else {
+            syscall(SYS_futex, &waiter->calls, FUTEX_WAIT_PRIVATE, calls, NULL, NULL, 0);
+        }
+    }
+
+    /* Calls the waiter if it sleeps on this counter. */
+    static void nx_call(struct nacosx_ring_shared *shared, struct nacosx_waiter *waiter, int64_t *counter) {
+        if (counter == NULL || !NX_CAS(&waiter->on, &counter, NULL)) return;
+        NX_ADD(&shared->sleepers, -1);
+        NX_ADD(&waiter->calls, 1);
+        if (waiter->event_fd >= 0) nx_write(waiter->event_fd);
+        else syscall(SYS_futex, &waiter->calls, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+    }
+
+    /* Calls every waiter that sleeps on this counter, which has just moved. */
+    static inline void nx_moved(
+        struct nacosx_ring_shared *shared, struct nacosx_waiter *waiters, int32_t count, int64_t *counter
+    ) {
+        NX_FENCE(); /* fence: the move is visible before the sleepers are looked at */
+        if (NX_LOAD(&shared->sleepers) == 0) return;
+        for (int32_t index = 0; index < count; index++)
+            if (NX_LOAD(&waiters[index].on) == counter) nx_call(shared, &waiters[index], counter);
     }
     """
-    int64_t NX_LOAD(int64_t *) noexcept
-    int32_t NX_LOAD_INT "NX_LOAD"(int32_t *) noexcept
-    int64_t NX_LOAD_RELAXED(int64_t *) noexcept
-    void NX_STORE(int64_t *, int64_t) noexcept
-    void NX_STORE_INT "NX_STORE"(int32_t *, int32_t) noexcept
-    void NX_FENCE() noexcept
-    int32_t NX_EXCHANGE(int32_t *, int32_t) noexcept
-    int64_t NX_ADD(int64_t *, int64_t) noexcept
-    bint NX_CAS(int64_t *, int64_t *, int64_t) noexcept
-    void NX_PAUSE() noexcept
     void *nx_aligned(size_t) noexcept
-    void nx_sleep(long) noexcept
-    void nx_wake(int) noexcept
+    void nx_nap(long) noexcept
+    void nx_write(int) noexcept
     void nx_clear(int) noexcept
-    void nx_poll(int) noexcept
+    void nx_sleep(waiter_t *, int32_t) noexcept
+    void nx_call(shared_t *, waiter_t *, int64_t *) noexcept
+    void nx_moved(shared_t *, waiter_t *, int32_t, int64_t *) noexcept
     int sched_yield()
     int eventfd(unsigned int, int)
     int close(int)
-    ctypedef struct pthread_mutex_t:
-        pass
-    ctypedef struct pthread_cond_t:
-        pass
-    int pthread_mutex_init(pthread_mutex_t *, void *)
-    int pthread_mutex_destroy(pthread_mutex_t *)
-    int pthread_mutex_lock(pthread_mutex_t *)
-    int pthread_mutex_unlock(pthread_mutex_t *)
-    int pthread_cond_init(pthread_cond_t *, void *)
-    int pthread_cond_destroy(pthread_cond_t *)
-    int pthread_cond_wait(pthread_cond_t *, pthread_mutex_t *)
-    int pthread_cond_broadcast(pthread_cond_t *)
     enum: EFD_NONBLOCK
     enum: EFD_CLOEXEC
-    ctypedef struct wait_t "struct nacosx_wait":
-        int kind
-        int event_fd
-        int32_t sleepers
-        pthread_mutex_t mutex
-        pthread_cond_t published
 
 cdef enum:
     BUSY_SPIN
@@ -142,15 +163,17 @@ cdef enum:
 STRATEGIES = {"busy-spin": BUSY_SPIN, "yield": YIELD, "sleep": SLEEP, "block": BLOCK, "eventfd": EVENT_FD}
 
 cdef enum:
-    CACHED_GATING = 16  # index into RingBuffer.producer: a cache-line pair away from the next value
-    GATING_MAX = 64  # consumers that may gate one ring, and dependents of one barrier
-    SPINS = 100  # tries before a waiting thread gives its core away
-    SLEEP_NANOSECONDS = 100_000
-    FULL_NANOSECONDS = 1_000  # a producer that finds the ring full naps this long between looks
-    FULL_SPINS = 1_000
+    CONSUMERS_MAX_ = 64
+    SPINS = 100  # looks at once, before a waiting thread gives its core away
+    YIELDS = 20  # looks between which others run, before a waiting thread sleeps
+    NAP_NANOSECONDS = 100_000  # of strategy "sleep"
+    FULL_NAP_NANOSECONDS = 1_000  # a producer that finds the ring full naps twice as long every time …
+    FULL_NAP_NANOSECONDS_MAX = 1_000_000  # … up to here
+    FULL_ = -1
     ALERTED = -2  # answer of wait_for when the barrier was alerted
 
-FULL = -1  # answer of try_next when the ring has no room
+CONSUMERS_MAX = CONSUMERS_MAX_  # limit: barriers of one ring, sequences that gate it, dependents of a barrier
+FULL = FULL_  # answer of try_next when the ring has no room
 
 
 class Alert(Exception):
@@ -173,29 +196,11 @@ cdef class Sequence:
     cdef int64_t load(self) noexcept nogil:
         return NX_LOAD(self.value)
 
-    cdef void store(self, int64_t value) noexcept nogil:
-        NX_STORE(self.value, value)
-
     def get(self):
-        return NX_LOAD(self.value)
-
-    def set(self, int64_t value):
-        NX_STORE(self.value, value)
+        return self.load()
 
     def __repr__(self):
-        return f"Sequence({NX_LOAD(self.value)})"
-
-
-cdef inline void signal(wait_t *wait) noexcept nogil:
-    """Wakes whoever sleeps. A full fence stands between what was published and this look (Dekker with the sleeper)."""
-    if NX_LOAD_INT(&wait.sleepers) == 0:
-        return
-    if wait.kind == BLOCK:
-        pthread_mutex_lock(&wait.mutex)
-        pthread_cond_broadcast(&wait.published)
-        pthread_mutex_unlock(&wait.mutex)
-    elif NX_EXCHANGE(&wait.sleepers, 0) != 0:
-        nx_wake(wait.event_fd)
+        return f"<Sequence {self.load()}>"
 
 
 @cython.final
@@ -203,78 +208,62 @@ cdef class RingBuffer:
     """A ring of `size` slots (a power of two).
 
     producers: "single" (one thread claims) or "multi". event_bytes: 0 for Python objects, else the size of every event.
-    wait: how consumers wait, see `STRATEGIES`; "eventfd" wakes a file descriptor (`fileno`) that an event loop watches.
+    wait: how consumers wait, see the module.
     Raises ValueError for a size that is no power of two, an unknown strategy or producer kind.
     """
 
     def __cinit__(self, int64_t size, *, str producers="single", int32_t event_bytes=0, str wait="block"):
+        cdef int32_t index
         if size < 1 or size & (size - 1) or size > 1 << 30:
             raise ValueError(f"ring size must be a power of two up to 2^30: {size}")
         if producers not in ("single", "multi"):
             raise ValueError(f"producers must be single or multi: {producers!r}")
-        if wait not in STRATEGIES:
-            raise ValueError(f"unknown wait strategy {wait!r}: one of {', '.join(STRATEGIES)}")
+        kind_of(wait)
         if event_bytes < 0:
             raise ValueError(f"event_bytes must not be negative: {event_bytes}")
         self.size = size
         self.mask = size - 1
-        self.shift = 0
-        while (<int64_t> 1 << self.shift) < size:
-            self.shift += 1
+        self.shift = size.bit_length() - 1
         self.event_bytes = event_bytes
         self.multi_producer = producers == "multi"
-        self.cursor = Sequence()
         self.wait_strategy = wait
+        self.cursor = Sequence()
         self.gating_sequences = []
-        self.producer = <int64_t *> nx_aligned(256)
-        self.gating = <int64_t **> calloc(GATING_MAX, sizeof(int64_t *))
-        self.wait = nx_aligned(sizeof(wait_t) + 128)
-        self.slots = <char *> nx_aligned(size * (event_bytes if event_bytes else <int64_t> sizeof(PyObject *)))
+        self.shared = <shared_t *> nx_aligned(sizeof(shared_t))
+        self.waiters = <waiter_t *> nx_aligned(CONSUMERS_MAX_ * sizeof(waiter_t))
+        self.gating = <int64_t **> calloc(CONSUMERS_MAX_, sizeof(int64_t *))
+        if self.shared == NULL or self.waiters == NULL or self.gating == NULL:
+            raise MemoryError
+        for index in range(CONSUMERS_MAX_):
+            self.waiters[index] = waiter_t(NULL, 0, 0, -1, 0)
+        self.shared[0] = shared_t(-1, -1, 0)
+        self.claimed = self.cursor.value if self.multi_producer else &self.shared.claimed
         if self.multi_producer:
             self.available = <int32_t *> nx_aligned(size * sizeof(int32_t))
-            if self.available != NULL:
-                memset(self.available, 0xFF, size * sizeof(int32_t))
-        if (
-            self.producer == NULL or self.gating == NULL or self.wait == NULL or self.slots == NULL
-            or (self.multi_producer and self.available == NULL)
-        ):
-            raise MemoryError
-        memset(self.slots, 0, size * (event_bytes if event_bytes else <int64_t> sizeof(PyObject *)))
-        self.producer[0] = -1
-        self.producer[CACHED_GATING] = -1
-        self._open_wait(STRATEGIES[wait])
-
-    cdef int _open_wait(self, int kind) except -1:
-        cdef wait_t *wait = <wait_t *> self.wait
-        memset(wait, 0, sizeof(wait_t))
-        wait.kind = kind
-        wait.event_fd = -1
-        pthread_mutex_init(&wait.mutex, NULL)
-        pthread_cond_init(&wait.published, NULL)
-        if kind == EVENT_FD:
-            wait.event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)
-            if wait.event_fd < 0:
-                raise OSError("eventfd refused")
-        return 0
+            if self.available == NULL:
+                raise MemoryError
+            memset(self.available, 0xFF, size * sizeof(int32_t))
+        if event_bytes:
+            self.slots = <char *> nx_aligned(size * event_bytes)
+            if self.slots == NULL:
+                raise MemoryError
+            memset(self.slots, 0, size * event_bytes)
+        else:
+            self.objects = [None] * size
 
     def __dealloc__(self):
-        cdef wait_t *wait = <wait_t *> self.wait
-        cdef int64_t index
-        if wait != NULL:
-            if wait.event_fd >= 0:
-                close(wait.event_fd)
-            pthread_mutex_destroy(&wait.mutex)
-            pthread_cond_destroy(&wait.published)
-        if self.slots != NULL and self.event_bytes == 0:
-            for index in range(self.size):
-                Py_XDECREF((<PyObject **> self.slots)[index])
-        free(self.wait)
-        free(self.slots)
-        free(self.available)
-        free(self.producer)
+        cdef int32_t index
+        if self.waiters != NULL:
+            for index in range(CONSUMERS_MAX_):
+                if self.waiters[index].event_fd >= 0:
+                    close(self.waiters[index].event_fd)
+        free(self.shared)
+        free(self.waiters)
         free(self.gating)
+        free(self.available)
+        free(self.slots)
 
-    # --- producers ---------------------------------------------------------------------------------------------------
+    # --- without the GIL ---------------------------------------------------------------------------------------------
 
     cdef int64_t gating_minimum(self, int64_t otherwise) noexcept nogil:
         cdef int64_t minimum = INT64_MAX
@@ -290,82 +279,105 @@ cdef class RingBuffer:
         """The highest of `n` claimed sequences; waits while the ring is full."""
         cdef int64_t last, wrap, gate
         cdef int32_t looks = 0
+        cdef long nap = FULL_NAP_NANOSECONDS
         if self.multi_producer:
-            last = NX_ADD(self.producer, n) + n
+            last = NX_ADD(self.claimed, n) + n
         else:
-            last = self.producer[0] + n
-            self.producer[0] = last
+            last = NX_LOAD_RELAXED(self.claimed) + n
+            NX_STORE_RELAXED(self.claimed, last)
         wrap = last - self.size
-        # fence: the cache is read as an acquire: another producer saw the consumer move, and this one relies on it
-        if wrap > NX_LOAD(self.producer + CACHED_GATING):
+        # fence: an acquire, for the cached gate may be another producer's look at the consumers
+        if wrap <= NX_LOAD(&self.shared.gate):
+            return last
+        gate = self.gating_minimum(last)
+        while wrap > gate:
+            looks += 1
+            if looks <= SPINS:
+                NX_PAUSE()
+            elif looks <= SPINS + YIELDS:
+                sched_yield()
+            else:
+                nx_nap(nap)
+                nap = min(2 * nap, <long> FULL_NAP_NANOSECONDS_MAX)
             gate = self.gating_minimum(last)
-            while wrap > gate:
-                looks += 1
-                if looks < FULL_SPINS:
-                    NX_PAUSE()
-                else:
-                    nx_sleep(FULL_NANOSECONDS)
-                gate = self.gating_minimum(last)
-            NX_STORE(self.producer + CACHED_GATING, gate)
+        NX_STORE(&self.shared.gate, gate)
         return last
 
     cdef int64_t try_claim(self, int32_t n) noexcept nogil:
         """As `claim`, but FULL (-1) when there is no room now."""
-        cdef int64_t current = NX_LOAD(self.producer)
+        cdef int64_t current = NX_LOAD_RELAXED(self.claimed)
         cdef int64_t last, gate
         while True:
             last = current + n
-            if last - self.size > NX_LOAD(self.producer + CACHED_GATING):
+            if last - self.size > NX_LOAD(&self.shared.gate):
                 gate = self.gating_minimum(current)
-                NX_STORE(self.producer + CACHED_GATING, gate)
+                NX_STORE(&self.shared.gate, gate)
                 if last - self.size > gate:
-                    return -1
+                    return FULL_
             if not self.multi_producer:
-                self.producer[0] = last
+                NX_STORE_RELAXED(self.claimed, last)
                 return last
-            if NX_CAS(self.producer, &current, last):
+            if NX_CAS(self.claimed, &current, last):
                 return last
 
     cdef void publish_range(self, int64_t low, int64_t high) noexcept nogil:
-        """Makes the claimed slots low..high visible and wakes sleepers."""
-        cdef wait_t *wait = <wait_t *> self.wait
+        """Makes the claimed slots low..high visible and calls those who sleep until then."""
         cdef int64_t sequence
         if self.multi_producer:
             for sequence in range(low, high + 1):
                 NX_STORE_INT(self.available + (sequence & self.mask), <int32_t> (sequence >> self.shift))
-            # The cursor of a multi-producer ring is only a hint of where to look; it never goes back.
-            sequence = NX_LOAD_RELAXED(self.cursor.value)
-            while sequence < high and not NX_CAS(self.cursor.value, &sequence, high):
-                pass
         else:
             NX_STORE(self.cursor.value, high)
-        if wait.kind >= BLOCK:
-            NX_FENCE()  # fence: what was published is visible before the sleepers are looked at
-            signal(wait)
-
-    cdef int64_t highest_published(self, int64_t low, int64_t high) noexcept nogil:
-        """The end of the gapless run of published slots from `low`; low - 1 when there is none."""
-        cdef int64_t sequence
-        if not self.multi_producer:
-            return high
-        for sequence in range(low, high + 1):
-            if NX_LOAD_INT(self.available + (sequence & self.mask)) != <int32_t> (sequence >> self.shift):
-                return sequence - 1
-        return high
+        if self.calls_on_publish:
+            nx_moved(self.shared, self.waiters, self.waiters_count, self.cursor.value)
 
     cdef void *slot(self, int64_t sequence) noexcept nogil:
         """Where the event of `sequence` lies (fixed-size events only)."""
         return self.slots + (sequence & self.mask) * self.event_bytes
 
-    # --- the Python face ---------------------------------------------------------------------------------------------
+    cdef void advance(self, Sequence sequence, int64_t value) noexcept nogil:
+        """Moves a consumer's sequence on and calls those who sleep until then."""
+        NX_STORE(sequence.value, value)
+        if self.calls_on_advance:
+            nx_moved(self.shared, self.waiters, self.waiters_count, sequence.value)
+
+    # --- with the GIL ------------------------------------------------------------------------------------------------
+
+    cdef object event(self, int64_t sequence):
+        if self.event_bytes:
+            return PyBytes_FromStringAndSize(<char *> self.slot(sequence), self.event_bytes)
+        return self.objects[sequence & self.mask]
+
+    cdef int forget(self, int64_t sequence) except -1:
+        if self.event_bytes == 0:
+            self.objects[sequence & self.mask] = None
+        return 0
+
+    cdef waiter_t *take_waiter(self, int kind) except NULL:
+        """One for a new barrier. One that was used by an event loop keeps its descriptor for the next that needs one."""
+        cdef int32_t index
+        cdef int fresh
+        for fresh in range(2):
+            for index in range(CONSUMERS_MAX_):
+                waiter = &self.waiters[index]
+                if waiter.used or (waiter.event_fd >= 0) != (kind == EVENT_FD and not fresh):
+                    continue
+                if kind == EVENT_FD and fresh:
+                    waiter.event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)
+                    if waiter.event_fd < 0:
+                        raise OSError(errno, os.strerror(errno))
+                waiter.used = 1
+                NX_STORE_INT(&waiter.alerted, 0)
+                self.waiters_count = max(self.waiters_count, index + 1)
+                return waiter
+        raise ValueError(f"more than {CONSUMERS_MAX} barriers")
 
     def next(self, int32_t n=1):
         """Claims `n` slots and returns the highest sequence; waits, without the GIL, while the ring is full."""
-        cdef int64_t last
-        if not 1 <= n <= self.size:
-            raise ValueError(f"cannot claim {n} of {self.size} slots")
-        with nogil:
-            last = self.claim(n)
+        cdef int64_t last = self.try_next(n)
+        if last == FULL_:
+            with nogil:
+                last = self.claim(n)
         return last
 
     def try_next(self, int32_t n=1):
@@ -381,182 +393,232 @@ cdef class RingBuffer:
 
     def __setitem__(self, int64_t sequence, object event):
         """Writes the event of a claimed sequence. ValueError when bytes have the wrong length."""
-        cdef PyObject **place
-        cdef PyObject *before
-        if self.event_bytes:
-            if not isinstance(event, bytes) or PyBytes_GET_SIZE(event) != self.event_bytes:
-                raise ValueError(f"an event of this ring is {self.event_bytes} bytes")
-            memcpy(self.slot(sequence), PyBytes_AS_STRING(event), self.event_bytes)
-            return
-        place = (<PyObject **> self.slots) + (sequence & self.mask)
-        before = place[0]
-        Py_INCREF(event)
-        place[0] = <PyObject *> event
-        Py_XDECREF(before)
+        self.check(event)
+        self.write(sequence, event)
 
     def __getitem__(self, int64_t sequence):
         """The event of a published sequence."""
         return self.event(sequence)
 
-    cdef object event(self, int64_t sequence):
-        cdef PyObject *held
-        if self.event_bytes:
-            return PyBytes_FromStringAndSize(<char *> self.slot(sequence), self.event_bytes)
-        held = (<PyObject **> self.slots)[sequence & self.mask]
-        return <object> held if held != NULL else None
+    def __delitem__(self, int64_t sequence):
+        """Forgets the object of a sequence that its last consumer has not passed yet."""
+        self.forget(sequence)
 
     def put(self, object event):
-        """Claim, write and publish one event; waits while the ring is full."""
-        cdef int64_t sequence = self.next()
-        self[sequence] = event
+        """Claims, writes and publishes one event and returns its sequence; waits while the ring is full."""
+        self.check(event)  # before the claim: a claimed slot that is never published stops every consumer
+        cdef int64_t sequence = self.next(1)
+        self.write(sequence, event)
         self.publish_range(sequence, sequence)
         return sequence
 
     def try_put(self, object event):
         """As `put`, but False at once when the ring is full."""
+        self.check(event)
         cdef int64_t sequence = self.try_claim(1)
-        if sequence == -1:
+        if sequence == FULL_:
             return False
-        self[sequence] = event
+        self.write(sequence, event)
         self.publish_range(sequence, sequence)
         return True
+
+    cdef int check(self, object event) except -1:
+        if self.event_bytes and (not isinstance(event, bytes) or PyBytes_GET_SIZE(event) != self.event_bytes):
+            raise ValueError(f"an event of this ring is {self.event_bytes} bytes")
+        return 0
+
+    cdef int write(self, int64_t sequence, object event) except -1:
+        if self.event_bytes:
+            memcpy(self.slot(sequence), PyBytes_AS_STRING(event), self.event_bytes)
+        else:
+            self.objects[sequence & self.mask] = event
+        return 0
 
     def gate(self, *sequences):
         """Producers never overtake these consumers. Called before the first claim."""
         cdef Sequence sequence
-        if self.gating_count + len(sequences) > GATING_MAX:
-            raise ValueError(f"more than {GATING_MAX} gating sequences")
+        if self.gating_count + len(sequences) > CONSUMERS_MAX_:
+            raise ValueError(f"more than {CONSUMERS_MAX} gating sequences")
         for sequence in sequences:
             self.gating[self.gating_count] = sequence.value
             self.gating_count += 1
             self.gating_sequences.append(sequence)
 
-    def barrier(self, *dependents):
-        """What a consumer waits on: the producers, or the consumers whose sequences are given."""
-        return SequenceBarrier(self, dependents)
+    def barrier(self, *dependents, wait=None):
+        """What one consumer waits on: the producers, or the consumers whose sequences are given.
+
+        Made before the first claim. `wait`: another strategy than that of the ring.
+        """
+        return SequenceBarrier(self, dependents, self.wait_strategy if wait is None else wait)
+
+    def advanced(self, Sequence sequence not None, int64_t value):
+        """A consumer is done with everything up to `value`: moves its sequence, and calls those that depend on it."""
+        self.advance(sequence, value)
 
     @property
     def remaining_capacity(self):
-        cdef int64_t claimed = NX_LOAD(self.producer)
-        return self.size - (claimed - self.gating_minimum(claimed))
+        """Slots that could be claimed now. Producers that wait for room have claimed already, and leave none."""
+        cdef int64_t claimed = NX_LOAD(self.claimed)
+        return max(0, self.size - (claimed - self.gating_minimum(claimed)))
 
-    def wake(self):
-        """Makes the eventfd readable: for a consumer that gives the loop its turn before it has consumed everything."""
-        nx_wake(self.fileno())
 
-    def fileno(self):
-        """The eventfd an event loop watches; ValueError for another wait strategy."""
-        cdef wait_t *wait = <wait_t *> self.wait
-        if wait.event_fd < 0:
-            raise ValueError(f"a ring that waits by {self.wait_strategy} has no file descriptor")
-        return wait.event_fd
+cdef int kind_of(str wait) except -1:
+    kind = STRATEGIES.get(wait)
+    if kind is None:
+        raise ValueError(f"unknown wait strategy {wait!r}: one of {', '.join(STRATEGIES)}")
+    return kind
 
 
 @cython.final
 cdef class SequenceBarrier:
-    """Waits until a sequence is published and every dependent consumer has passed it."""
+    """Waits until a sequence is published and every dependent consumer has passed it. For one consumer."""
 
-    def __cinit__(self, RingBuffer ring, tuple dependents=()):
+    def __cinit__(self, RingBuffer ring not None, tuple dependents=(), str wait="block"):
         cdef Sequence sequence
-        if len(dependents) > GATING_MAX:
-            raise ValueError(f"more than {GATING_MAX} dependents")
+        if len(dependents) > CONSUMERS_MAX_:
+            raise ValueError(f"more than {CONSUMERS_MAX} dependents")
+        self.kind = kind_of(wait)
         self.ring = ring
+        self.wait_strategy = wait
         self.dependent_sequences = dependents
-        self.dependents = <int64_t **> calloc(GATING_MAX, sizeof(int64_t *))
+        self.dependents = <int64_t **> calloc(CONSUMERS_MAX_, sizeof(int64_t *))
         if self.dependents == NULL:
             raise MemoryError
         for sequence in dependents:
             self.dependents[self.dependents_count] = sequence.value
             self.dependents_count += 1
+        self.waiter = ring.take_waiter(self.kind)
+        if self.kind >= BLOCK and self.dependents_count:
+            ring.calls_on_advance = True
+        elif self.kind >= BLOCK:
+            ring.calls_on_publish = True
 
     def __dealloc__(self):
         free(self.dependents)
+        if self.waiter != NULL:
+            self.withdraw()
+            self.waiter.used = 0
+
+    # --- without the GIL ---------------------------------------------------------------------------------------------
 
     cdef int64_t available_now(self, int64_t sequence) noexcept nogil:
         """The highest sequence that may be consumed now, at least `sequence` - 1."""
-        cdef int64_t lowest, value
+        cdef int64_t lowest = INT64_MAX
+        cdef int64_t value
         cdef int32_t index
-        if self.dependents_count == 0:
+        if self.dependents_count:
+            for index in range(self.dependents_count):
+                value = NX_LOAD(self.dependents[index])
+                if value < lowest:
+                    lowest = value
+        elif self.ring.multi_producer:
+            # The run of published slots; it ends where the lap before was published last.
+            lowest = sequence
+            while (
+                NX_LOAD_INT(self.ring.available + (lowest & self.ring.mask)) == <int32_t> (lowest >> self.ring.shift)
+            ):
+                lowest += 1
+            return lowest - 1
+        else:
             lowest = NX_LOAD(self.ring.cursor.value)
-            return sequence - 1 if lowest < sequence else self.ring.highest_published(sequence, lowest)
-        lowest = INT64_MAX
-        for index in range(self.dependents_count):
-            value = NX_LOAD(self.dependents[index])
-            if value < lowest:
-                lowest = value
-        return sequence - 1 if lowest < sequence else lowest
+        return max(lowest, sequence - 1)
 
     cdef int64_t wait_for(self, int64_t sequence) noexcept nogil:
         """The highest consumable sequence, at least `sequence`; ALERTED (-2) when halted."""
-        cdef wait_t *wait = <wait_t *> self.ring.wait
         cdef int64_t available
         cdef int32_t looks = 0
         while True:
+            if NX_LOAD_INT(&self.waiter.alerted):
+                return ALERTED
             available = self.available_now(sequence)
             if available >= sequence:
                 return available
-            if NX_LOAD_INT(&self.alerted):
-                return ALERTED
             looks += 1
-            if wait.kind == BUSY_SPIN or looks < SPINS:
+            if self.kind == BUSY_SPIN or looks <= SPINS:
                 NX_PAUSE()
-            elif wait.kind == YIELD or self.dependents_count > 0 and looks < 100 * SPINS:
+            elif self.kind == YIELD or looks <= SPINS + YIELDS:
                 sched_yield()
-            elif wait.kind == SLEEP or self.dependents_count > 0:
-                nx_sleep(SLEEP_NANOSECONDS)  # a dependent consumer signals nobody: it is waited for by looking
+            elif self.kind == SLEEP:
+                nx_nap(NAP_NANOSECONDS)
             else:
-                self._sleep(wait, sequence)
+                self.sleep(sequence)
 
-    cdef void _sleep(self, void *waiting, int64_t sequence) noexcept nogil:
-        """Sleeps until something may have been published. Wakes too often rather than too late."""
-        cdef wait_t *wait = <wait_t *> waiting
-        if wait.kind == BLOCK:
-            pthread_mutex_lock(&wait.mutex)
-            NX_STORE_INT(&wait.sleepers, wait.sleepers + 1)
-            NX_FENCE()  # fence: announced as a sleeper before the last look
-            if self.available_now(sequence) < sequence and not NX_LOAD_INT(&self.alerted):
-                pthread_cond_wait(&wait.published, &wait.mutex)
-            NX_STORE_INT(&wait.sleepers, wait.sleepers - 1)
-            pthread_mutex_unlock(&wait.mutex)
-            return
-        NX_STORE_INT(&wait.sleepers, 1)
-        NX_FENCE()  # fence: as above
-        if self.available_now(sequence) < sequence and not NX_LOAD_INT(&self.alerted):
-            nx_poll(wait.event_fd)
-        nx_clear(wait.event_fd)
+    cdef void sleep(self, int64_t sequence) noexcept nogil:
+        """Sleeps until something may have moved. Wakes too often rather than too late."""
+        cdef int32_t calls = NX_LOAD_INT(&self.waiter.calls)
+        if self.announce(sequence):
+            nx_sleep(self.waiter, calls)
+        self.withdraw()
+
+    cdef bint announce(self, int64_t sequence) noexcept nogil:
+        """From now on a move of one that lags behind calls this consumer. False: it has moved already, look again."""
+        cdef int64_t *on = self.laggard(sequence)
+        self.withdraw()
+        NX_ADD_INT(&self.ring.shared.sleepers, 1)
+        NX_STORE_POINTER(&self.waiter.on, on)
+        NX_FENCE()  # fence: announced as a sleeper before the last look
+        if NX_LOAD_INT(&self.waiter.alerted):
+            return False
+        # Not at all dependents: another one than that which is slept on may lag behind now.
+        return NX_LOAD(on) < sequence if self.dependents_count else self.available_now(sequence) < sequence
+
+    cdef void withdraw(self) noexcept nogil:
+        """No longer sleeps, whether called or not."""
+        cdef int64_t *on = NX_LOAD_POINTER(&self.waiter.on)
+        if on != NULL and NX_CAS_POINTER(&self.waiter.on, &on, NULL):
+            NX_ADD_INT(&self.ring.shared.sleepers, -1)
+
+    cdef int64_t *laggard(self, int64_t sequence) noexcept nogil:
+        """A counter that has to move before `sequence` may be consumed."""
+        cdef int32_t index
+        for index in range(self.dependents_count):
+            if NX_LOAD(self.dependents[index]) < sequence:
+                return self.dependents[index]
+        return self.dependents[0] if self.dependents_count else self.ring.cursor.value
+
+    # --- with the GIL ------------------------------------------------------------------------------------------------
 
     def wait(self, int64_t sequence):
-        """As a consumer waits, without the GIL. Raises Alert when halted."""
-        cdef int64_t available
+        """As a consumer waits, without the GIL; no signal interrupts it. Raises Alert when halted."""
+        cdef int64_t available = self.available_now(sequence)
+        if available >= sequence and not NX_LOAD_INT(&self.waiter.alerted):
+            return available
+        if self.waited_on:
+            raise RuntimeError("a barrier is for one consumer")
+        self.waited_on = True
         with nogil:
             available = self.wait_for(sequence)
+        self.waited_on = False
         if available == ALERTED:
             raise Alert
         return available
-
-    def arm(self, int64_t sequence):
-        """For an event loop that is about to sleep: True if the eventfd will wake it, False if there is work already."""
-        cdef wait_t *wait = <wait_t *> self.ring.wait
-        nx_clear(self.ring.fileno())
-        NX_STORE_INT(&wait.sleepers, 1)
-        NX_FENCE()  # fence: as in _sleep
-        return self.available_now(sequence) < sequence and not NX_LOAD_INT(&self.alerted)
 
     def available(self, int64_t sequence):
         """The highest sequence that may be consumed now; `sequence` - 1 when there is nothing."""
         return self.available_now(sequence)
 
+    def fileno(self):
+        """The eventfd that an event loop watches; ValueError for another wait strategy."""
+        if self.kind != EVENT_FD:
+            raise ValueError(f"a consumer that waits by {self.wait_strategy} has no file descriptor")
+        return self.waiter.event_fd
+
+    def arm(self, int64_t sequence):
+        """For an event loop: makes the eventfd readable as soon as `sequence` may be consumed; perhaps for nothing."""
+        nx_clear(self.fileno())
+        if not self.announce(sequence):
+            self.withdraw()
+            nx_write(self.waiter.event_fd)
+
     def alert(self):
-        """Wakes everybody who waits on this barrier with `Alert`."""
-        cdef wait_t *wait = <wait_t *> self.ring.wait
-        NX_STORE_INT(&self.alerted, 1)
-        NX_FENCE()
-        if wait.kind >= BLOCK:
-            signal(wait)
+        """Whoever waits on this barrier, now or later, gets `Alert`."""
+        NX_STORE_INT(&self.waiter.alerted, 1)
+        NX_FENCE()  # fence: as after a move
+        nx_call(self.ring.shared, self.waiter, NX_LOAD_POINTER(&self.waiter.on))
 
     def clear_alert(self):
-        NX_STORE_INT(&self.alerted, 0)
+        NX_STORE_INT(&self.waiter.alerted, 0)
 
     @property
     def is_alerted(self):
-        return NX_LOAD_INT(&self.alerted) != 0
+        return NX_LOAD_INT(&self.waiter.alerted) != 0

@@ -1,41 +1,49 @@
-"""The ring never loses, repeats, reorders or overtakes, whatever the topology and however consumers wait."""
+"""The ring never loses, repeats, reorders or overtakes: against its slow twin, and at each of its limits."""
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import gc
+import select
+import weakref
 from typing import Any
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from nacosx._core.processor import BatchEventProcessor
-from nacosx._core.ring import FULL, STRATEGIES, Alert, RingBuffer, Sequence
+from nacosx._core.ring import CONSUMERS_MAX, FULL, STRATEGIES, Alert, RingBuffer, Sequence, SequenceBarrier
 from tests.models.ring import RingModel
 
-JOIN_SECONDS_MAX = 60
+
+@st.composite
+def topologies(draw: st.DrawFn) -> list[list[int]]:
+    """For each consumer those of the consumers before it that it comes after: every acyclic topology of up to four."""
+    return [
+        draw(st.lists(st.integers(0, number - 1), unique=True)) if number else []
+        for number in range(draw(st.integers(1, 4)))
+    ]
 
 
 class RingMachine(RuleBasedStateMachine):
-    """A diamond (1 and 2 after the producer, 3 after both) against the model; claims may be published out of order."""
+    """Any topology does what the model says; claims of several producers are published in any order.
 
-    claims = Bundle("claims")
+    Every consumer is one of an event loop: whenever it may consume, its eventfd is readable.
+    """
 
-    @initialize(shift=st.integers(0, 4), multi=st.booleans())
-    def build(self, shift: int, multi: bool) -> None:
-        self.ring = RingBuffer(1 << shift, producers="multi" if multi else "single")
+    @initialize(shift=st.integers(0, 4), multi=st.booleans(), after=topologies())
+    def build(self, shift: int, multi: bool, after: list[list[int]]) -> None:
+        self.ring = RingBuffer(1 << shift, producers="multi" if multi else "single", wait="eventfd")
         self.multi = multi
-        self.sequences = [Sequence() for _ in range(3)]
-        first, second, last = self.sequences
-        self.barriers = [self.ring.barrier(), self.ring.barrier(), self.ring.barrier(first, second)]
-        self.ring.gate(last)
-        self.model = RingModel(1 << shift, 3)
+        self.after = after
+        self.sequences = [Sequence() for _ in after]
+        self.barriers = [self.ring.barrier(*(self.sequences[other] for other in others)) for others in after]
+        depended_on = {other for others in after for other in others}
+        self.ring.gate(*(self.sequences[number] for number in range(len(after)) if number not in depended_on))
+        self.model = RingModel(1 << shift, len(after))
         self.unpublished: list[tuple[int, int]] = []
-        self.events = 0
+        for barrier in self.barriers:
+            barrier.arm(0)
 
     @rule(n=st.integers(1, 16))
     def try_claim(self, n: int) -> None:
@@ -43,8 +51,6 @@ class RingMachine(RuleBasedStateMachine):
             with pytest.raises(ValueError, match="cannot claim"):
                 self.ring.try_next(n)
             return
-        # Only the last consumer gates; the others are never behind it.
-        self.model.consumed = [sequence.get() for sequence in self.sequences]
         assert self.ring.remaining_capacity == self.model.room()
         expected = self.model.claim(n)
         high = self.ring.try_next(n)
@@ -63,186 +69,34 @@ class RingMachine(RuleBasedStateMachine):
             self.model.publish(sequence, ("event", sequence))
         self.ring.publish(low, high)
 
-    @rule(consumer=st.integers(0, 2), most=st.integers(1, 8))
-    def consume(self, consumer: int, most: int) -> None:
-        sequence, barrier = self.sequences[consumer], self.barriers[consumer]
-        self.model.consumed = [other.get() for other in self.sequences]
-        expected = self.model.available(consumer, after=[0, 1] if consumer == 2 else [])
-        first = sequence.get() + 1
-        available = barrier.available(first)
+    @rule(number=st.integers(0, 3), most=st.integers(1, 8))
+    def consume(self, number: int, most: int) -> None:
+        number %= len(self.after)
+        expected = self.model.available(number, after=self.after[number])
+        first = self.sequences[number].get() + 1
+        available = self.barriers[number].available(first)
         assert [self.ring[s] for s in range(first, available + 1)] == expected
         if expected:
-            sequence.set(min(available, first + most - 1))
+            taken = min(most, len(expected))
+            self.model.consumed[number] += taken
+            self.ring.advanced(self.sequences[number], first + taken - 1)
+            self.barriers[number].arm(first + taken)
+
+    @invariant()
+    def who_may_consume_is_called(self) -> None:
+        for number, others in enumerate(getattr(self, "after", [])):
+            barrier, expected = self.barriers[number], self.model.available(number, after=others)
+            while (called := readable(barrier)) and not expected:
+                barrier.arm(self.sequences[number].get() + 1)  # for nothing: another one lags behind now
+            assert called == bool(expected)
+
+
+def readable(barrier: SequenceBarrier) -> bool:
+    return bool(select.select([barrier], [], [], 0)[0])
 
 
 RingMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
 TestRing = RingMachine.TestCase
-
-
-@contextmanager
-def running(*targets: Callable[[], Any]) -> Iterator[list[threading.Thread]]:
-    threads = [threading.Thread(target=target, daemon=True) for target in targets]
-    for thread in threads:
-        thread.start()
-    yield threads
-    for thread in threads:
-        thread.join(JOIN_SECONDS_MAX)
-        assert not thread.is_alive()
-
-
-class Recorder:
-    """A handler that halts its processor after the last event."""
-
-    def __init__(self, last: int) -> None:
-        self.last = last
-        self.events: list[Any] = []
-        self.batch_ends = 0
-        self.processor: BatchEventProcessor | None = None
-
-    def __call__(self, event: Any, sequence: int, end_of_batch: bool) -> None:
-        self.events.append(event)
-        self.batch_ends += end_of_batch
-        if sequence == self.last:
-            assert end_of_batch
-            assert self.processor is not None
-            self.processor.halt()
-
-
-def consumer(
-    ring: RingBuffer, *dependents: Sequence, last: int, **options: Any
-) -> tuple[BatchEventProcessor, Recorder]:
-    recorder = Recorder(last)
-    processor = BatchEventProcessor(ring, ring.barrier(*dependents), recorder, **options)
-    recorder.processor = processor
-    return processor, recorder
-
-
-@pytest.mark.parametrize("wait", STRATEGIES)
-@pytest.mark.parametrize("producers", ["single", "multi"])
-def test_python_threads_hand_over_every_event_in_order(wait: str, producers: str) -> None:
-    count, writers = 2_000, 1 if producers == "single" else 3
-    ring = RingBuffer(64, producers=producers, wait=wait)
-    processor, recorder = consumer(ring, last=count * writers - 1)
-    ring.gate(processor.sequence)
-
-    def produce(writer: int) -> None:
-        for n in range(count):
-            ring.put((writer, n))
-
-    with running(processor.run, *(lambda writer=writer: produce(writer) for writer in range(writers))):
-        pass
-    for writer in range(writers):
-        assert [n for w, n in recorder.events if w == writer] == list(range(count))
-    assert recorder.batch_ends >= 1
-
-
-@pytest.mark.parametrize("topology", ["pipeline", "diamond", "multicast"])
-def test_dependent_consumers_never_overtake_those_they_depend_on(topology: str) -> None:
-    count = 3_000
-    ring = RingBuffer(128, wait="block")
-    first, first_seen = consumer(ring, last=count - 1)
-    second, second_seen = consumer(ring, *([first.sequence] if topology == "pipeline" else []), last=count - 1)
-    depends = {"pipeline": (second.sequence,), "diamond": (first.sequence, second.sequence), "multicast": ()}[topology]
-    behind: list[int] = []
-
-    def check(event: int, sequence: int, end_of_batch: bool) -> None:
-        behind.extend(sequence for other in depends if other.get() < sequence)
-        third_seen(event, sequence, end_of_batch)
-
-    third_seen = Recorder(count - 1)
-    third = BatchEventProcessor(ring, ring.barrier(*depends), check)
-    third_seen.processor = third
-    ring.gate(*([third.sequence] if depends else [first.sequence, second.sequence, third.sequence]))
-    with running(first.run, second.run, third.run):
-        for n in range(count):
-            ring.put(n)
-    assert first_seen.events == second_seen.events == third_seen.events == list(range(count))
-    assert behind == []
-
-
-def test_a_full_ring_refuses_and_goes_on_when_the_consumer_has_moved() -> None:
-    ring = RingBuffer(4)
-    processor, recorder = consumer(ring, last=99)
-    ring.gate(processor.sequence)
-    assert [ring.try_put(n) for n in range(5)] == [True, True, True, True, False]
-    assert ring.try_next() == FULL
-    assert processor.drain() == 4
-    assert ring.try_put(4)
-    assert processor.drain() == 1
-    assert recorder.events == [0, 1, 2, 3, 4]
-
-
-def test_batches_are_bounded_and_their_end_is_told() -> None:
-    ring = RingBuffer(16)
-    ends: list[int] = []
-    processor = BatchEventProcessor(
-        ring, ring.barrier(), lambda event, sequence, end: ends.append(sequence) if end else None, batch_max=4
-    )
-    ring.gate(processor.sequence)
-    for n in range(10):
-        ring.put(n)
-    assert processor.drain() == 10
-    assert ends == [3, 7, 9]
-
-
-def test_a_handler_that_raises_loses_no_other_event() -> None:
-    ring = RingBuffer(8)
-    seen: list[int] = []
-    failed: list[tuple[str, int, int]] = []
-
-    def handler(event: int, sequence: int, end_of_batch: bool) -> None:
-        if event % 2:
-            raise RuntimeError(f"odd {event}")
-        seen.append(event)
-
-    processor = BatchEventProcessor(
-        ring,
-        ring.barrier(),
-        handler,
-        on_error=lambda error, sequence, event: failed.append((str(error), sequence, event)),
-    )
-    ring.gate(processor.sequence)
-    for n in range(6):
-        ring.put(n)
-    assert processor.drain() == 6
-    assert seen == [0, 2, 4]
-    assert failed == [("odd 1", 1, 1), ("odd 3", 3, 3), ("odd 5", 5, 5)]
-
-
-def test_without_an_error_handler_the_processor_ends_and_may_be_run_again() -> None:
-    ring = RingBuffer(8)
-    seen: list[int] = []
-
-    def handler(event: int, sequence: int, end_of_batch: bool) -> None:
-        if event == 1:
-            raise RuntimeError("one")
-        seen.append(event)
-
-    processor = BatchEventProcessor(ring, ring.barrier(), handler)
-    ring.gate(processor.sequence)
-    for n in range(3):
-        ring.put(n)
-    with pytest.raises(RuntimeError, match="one"):
-        processor.run()
-    assert not processor.running
-    assert processor.drain() == 1
-    assert seen == [0, 2]
-
-
-@pytest.mark.parametrize("wait", STRATEGIES)
-def test_a_waiting_consumer_is_halted(wait: str) -> None:
-    ring = RingBuffer(8, wait=wait)
-    processor, recorder = consumer(ring, last=99)
-    started = threading.Event()
-
-    def run() -> None:
-        started.set()
-        processor.run()
-
-    with running(run):
-        assert started.wait(JOIN_SECONDS_MAX)
-        processor.halt()
-    assert recorder.events == []
 
 
 def test_an_alerted_barrier_raises_until_it_is_cleared() -> None:
@@ -255,44 +109,6 @@ def test_an_alerted_barrier_raises_until_it_is_cleared() -> None:
     barrier.clear_alert()
     ring.put("x")
     assert barrier.wait(0) == 0
-
-
-def test_an_event_loop_is_woken_by_the_eventfd_and_never_polls() -> None:
-    count = 5_000
-    ring = RingBuffer(256, producers="multi", wait="eventfd")
-
-    async def main() -> tuple[list[int], int]:
-        loop = asyncio.get_running_loop()
-        done = loop.create_future()
-        seen: list[int] = []
-        drains = 0
-
-        def handler(event: int, sequence: int, end_of_batch: bool) -> None:
-            seen.append(event)
-            if sequence == count - 1:
-                done.set_result(None)
-
-        processor = BatchEventProcessor(ring, ring.barrier(), handler, batch_max=32)
-        ring.gate(processor.sequence)
-
-        def readable() -> None:
-            nonlocal drains
-            drains += 1
-            processor.drain()
-
-        loop.add_reader(ring.fileno(), readable)
-        processor.drain()
-        try:
-            produced = loop.run_in_executor(None, lambda: [ring.put(n) for n in range(count)])
-            await asyncio.wait_for(done, JOIN_SECONDS_MAX)
-            await produced
-        finally:
-            loop.remove_reader(ring.fileno())
-        return seen, drains
-
-    seen, drains = asyncio.run(main())
-    assert seen == list(range(count))
-    assert 1 <= drains <= count + 1
 
 
 def test_fixed_size_events_are_bytes_of_that_size() -> None:
@@ -316,3 +132,88 @@ def test_fixed_size_events_are_bytes_of_that_size() -> None:
 def test_a_senseless_ring_is_refused(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         RingBuffer(**arguments)
+
+
+def test_an_event_of_the_wrong_size_claims_nothing() -> None:
+    """A claimed slot that is never published would stop every consumer behind it."""
+    ring = RingBuffer(2, event_bytes=4)
+    for put in (ring.put, ring.try_put):
+        for wrong in (b"abc", "abcd", None):
+            with pytest.raises(ValueError, match="4 bytes"):
+                put(wrong)
+    assert ring.cursor.get() == -1
+    assert ring.remaining_capacity == 2
+
+
+def test_a_slot_keeps_its_object_until_it_is_forgotten_or_overwritten() -> None:
+    class Event:
+        pass
+
+    ring = RingBuffer(2)
+    sequence = Sequence()
+    ring.gate(sequence)
+    events = [Event() for _ in range(3)]
+    gone = [weakref.ref(event) for event in events]
+    ring.put(events[0])
+    ring.put(events[1])
+    ring.advanced(sequence, 1)
+    del ring[1]
+    assert ring[1] is None
+    events[1:2] = []
+    assert gone[1]() is None
+    ring.put(events.pop())
+    del events
+    assert [event() is None for event in gone] == [True, True, False]
+
+
+def test_a_cycle_through_a_ring_is_collected() -> None:
+    class Event:
+        ring: RingBuffer
+
+    ring = RingBuffer(2)
+    event = Event()
+    event.ring = ring
+    gone = weakref.ref(event)
+    ring.put(event)
+    del ring, event
+    gc.collect()
+    assert gone() is None
+
+
+def test_a_ring_has_a_limit_of_consumers_and_their_places_are_used_again() -> None:
+    ring = RingBuffer(2, wait="eventfd")
+    for wait in STRATEGIES:
+        barriers = [ring.barrier(wait=wait) for _ in range(CONSUMERS_MAX // 2)]
+        del barriers
+    kept = [ring.barrier(wait="block") for _ in range(CONSUMERS_MAX // 2)]
+    with pytest.raises(ValueError, match=f"more than {CONSUMERS_MAX} barriers"):
+        kept += [ring.barrier() for _ in range(CONSUMERS_MAX)]
+    with pytest.raises(ValueError, match="dependents"):
+        ring.barrier(*[Sequence()] * (CONSUMERS_MAX + 1))
+    with pytest.raises(ValueError, match="gating"):
+        ring.gate(*[Sequence()] * (CONSUMERS_MAX + 1))
+
+
+def test_only_a_consumer_of_an_event_loop_has_a_descriptor() -> None:
+    ring = RingBuffer(2)
+    for wait in STRATEGIES:
+        barrier = ring.barrier(wait=wait)
+        assert barrier.wait_strategy == wait
+        if wait == "eventfd":
+            assert barrier.fileno() >= 0
+        else:
+            with pytest.raises(ValueError, match="no file descriptor"):
+                barrier.fileno()
+
+
+def test_an_alert_makes_an_armed_descriptor_readable() -> None:
+    barrier = RingBuffer(2).barrier(wait="eventfd")
+    barrier.arm(0)
+    assert not readable(barrier)
+    barrier.alert()
+    assert readable(barrier)
+    barrier.arm(0)
+    assert readable(barrier)
+    barrier.clear_alert()
+    barrier.arm(0)
+    assert not readable(barrier)
