@@ -6,6 +6,9 @@ percent sequence is dropped; bytes that are not of the charset become U+FFFD. Th
 
 from codecs import lookup
 
+from nacosx._core.familiar cimport familiar
+
+from cpython.dict cimport PyDict_SetDefault
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdlib cimport free, malloc
 from libc.string cimport memchr
@@ -89,6 +92,15 @@ cdef str _decode(const char *text, Py_ssize_t size, str charset):
             free(into)
 
 
+cdef str _decode_name(const char *text, Py_ssize_t size, str charset):
+    """Names repeat from request to request; nearly all are letters, which every charset writes as ASCII."""
+    cdef Py_ssize_t at
+    for at in range(size):
+        if text[at] == b"%" or text[at] == b"+" or <signed char> text[at] < 0:
+            return _decode(text, size, charset)
+    return familiar(text, size)
+
+
 cdef int _parse(dict form, const char *text, Py_ssize_t size, str charset, Py_ssize_t *left) except -1:
     """Adds the pairs of `text` to `form`; `left` counts down the parameters still allowed."""
     cdef const char *at = text
@@ -104,13 +116,13 @@ cdef int _parse(dict form, const char *text, Py_ssize_t size, str charset, Py_ss
             left[0] -= 1
             equals = <const char *> memchr(at, b"=", stop - at)
             if equals == NULL:
-                name = _decode(at, stop - at, charset)
+                name = _decode_name(at, stop - at, charset)
                 value = ""
             else:
-                name = _decode(at, equals - at, charset)
+                name = _decode_name(at, equals - at, charset)
                 value = _decode(equals + 1, stop - equals - 1, charset)
-            if name and value is not None and name not in form:
-                form[name] = value
+            if name and value is not None:
+                PyDict_SetDefault(form, name, value)
         at = stop + 1
     return 0
 

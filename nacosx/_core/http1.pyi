@@ -2,6 +2,7 @@ from typing import final
 
 from nacosx._core.request import Request as Request
 from nacosx._core.response import Response as Response
+from nacosx._core.response import SharedHeaders as SharedHeaders
 
 HEAD_BYTES_MAX: int
 HEADERS_MAX: int

@@ -10,11 +10,12 @@ server inside Nacos 2.5.1), and is stricter where two readings of one stream wou
 * HTTP/1.1 needs exactly one Host.
 """
 
+from nacosx._core.familiar cimport familiar
 from nacosx._core.request cimport Request as HttpRequest, decode_path, trim
 
 # Handlers find all of HTTP in one place.
 from nacosx._core.request import Request  # no-cython-lint
-from nacosx._core.response import Response  # no-cython-lint
+from nacosx._core.response import Response, SharedHeaders  # no-cython-lint
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -382,7 +383,7 @@ cdef class Http1Parser:
         if request.path_end == start:
             request.path = "/"
         elif plain:
-            request.path = PyUnicode_DecodeASCII(line + start, request.path_end - start, NULL)
+            request.path = familiar(line + start, request.path_end - start)
         else:
             request.path = decode_path(line[start:request.path_end])
             if request.path is None:

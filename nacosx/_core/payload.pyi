@@ -1,4 +1,13 @@
-def decode(message: bytes) -> tuple[str, str, dict[str, str], bytes]:
+from typing import final
+
+@final
+class Headers:
+    """The headers of a message, read when somebody asks."""
+
+    def get(self, name: str) -> str | None: ...
+    def all(self) -> dict[str, str]: ...
+
+def decode(message: bytes) -> tuple[str, str, Headers, bytes]:
     """The parts of a Payload: `(type, client_ip, headers, body)`. ValueError when it is not one."""
 
 def head(type_name: str, body_size: int, client_ip: str = "", lead: bytes = b"") -> bytes:

@@ -15,6 +15,8 @@ from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
+from nacosx._core.familiar cimport familiar
+
 cdef extern from "Python.h":
     const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) except NULL
 
@@ -95,6 +97,31 @@ cdef str read_string(Reader* reader):
     return PyUnicode_DecodeUTF8(<const char*>inner.at, inner.end - inner.at, NULL)
 
 
+cdef bint is_ascii(Reader* reader) noexcept:
+    cdef const uint8_t* at = reader.at
+    while at < reader.end and at[0] < 0x80:
+        at += 1
+    return at == reader.end
+
+
+cdef str read_name(Reader* reader):
+    """A string of which there are not many."""
+    cdef Reader inner
+    read_delimited(reader, &inner)
+    if is_ascii(&inner):
+        return familiar(<const char*>inner.at, inner.end - inner.at)
+    return PyUnicode_DecodeUTF8(<const char*>inner.at, inner.end - inner.at, NULL)
+
+
+cdef int check_string(Reader* reader) except -1:
+    """Reads over a string."""
+    cdef Reader inner
+    read_delimited(reader, &inner)
+    if not is_ascii(&inner):
+        PyUnicode_DecodeUTF8(<const char*>inner.at, inner.end - inner.at, NULL)
+    return 0
+
+
 cdef int skip(Reader* reader, uint32_t tag, int nesting) except -1:
     """Moves behind an unknown member, whose tag has been read."""
     cdef Reader content
@@ -121,19 +148,73 @@ cdef int skip(Reader* reader, uint32_t tag, int nesting) except -1:
 
 
 @cython.final
+@cython.no_gc  # holds text and bytes only, so it can be in no cycle
+@cython.freelist(32)
+cdef class Headers:
+    """The headers of a message. Its form is checked at once; they are read when somebody asks, which few requests need."""
+
+    cdef bytes message
+    cdef dict headers
+
+    def get(self, str name not None):
+        return self.all().get(name)
+
+    cpdef dict all(self):
+        cdef Reader reader
+        if self.headers is None:
+            self.headers = {}
+            reader.at = <const uint8_t*>PyBytes_AS_STRING(self.message)
+            reader.end = reader.at + PyBytes_GET_SIZE(self.message)
+            self.read(&reader)
+        return self.headers
+
+    cdef int read(self, Reader* reader) except -1:
+        cdef Reader metadata, header
+        cdef uint32_t tag
+        while reader.at < reader.end:
+            tag = read_tag(reader)
+            if tag != (2 << 3 | DELIMITED):
+                skip(reader, tag, 0)
+                continue
+            read_delimited(reader, &metadata)
+            while metadata.at < metadata.end:
+                tag = read_tag(&metadata)
+                if tag == (7 << 3 | DELIMITED):
+                    read_delimited(&metadata, &header)
+                    self.read_header(&header)
+                else:
+                    skip(&metadata, tag, 1)
+        return 0
+
+    cdef int read_header(self, Reader* reader) except -1:
+        cdef uint32_t tag
+        cdef str name = ""
+        cdef str value = ""
+        while reader.at < reader.end:
+            tag = read_tag(reader)
+            if tag == (1 << 3 | DELIMITED):
+                name = read_name(reader)
+            elif tag == (2 << 3 | DELIMITED):
+                value = read_string(reader)
+            else:
+                skip(reader, tag, 2)
+        self.headers[name] = value
+        return 0
+
+
+@cython.final
+@cython.no_gc
 @cython.freelist(8)
 cdef class _Envelope:
     """What has been read so far."""
 
     cdef str type_name
     cdef str client_ip
-    cdef dict headers
     cdef bytes body
 
     def __cinit__(self):
         self.type_name = ""
         self.client_ip = ""
-        self.headers = {}
         self.body = b""
 
     cdef int read(self, Reader* reader) except -1:
@@ -157,29 +238,24 @@ cdef class _Envelope:
         while reader.at < reader.end:
             tag = read_tag(reader)
             if tag == (3 << 3 | DELIMITED):
-                self.type_name = read_string(reader)
+                self.type_name = read_name(reader)
             elif tag == (8 << 3 | DELIMITED):
                 self.client_ip = read_string(reader)
             elif tag == (7 << 3 | DELIMITED):
                 read_delimited(reader, &inner)
-                self.read_header(&inner)
+                self.check_header(&inner)
             else:
                 skip(reader, tag, 1)
         return 0
 
-    cdef int read_header(self, Reader* reader) except -1:
+    cdef int check_header(self, Reader* reader) except -1:
         cdef uint32_t tag
-        cdef str name = ""
-        cdef str value = ""
         while reader.at < reader.end:
             tag = read_tag(reader)
-            if tag == (1 << 3 | DELIMITED):
-                name = read_string(reader)
-            elif tag == (2 << 3 | DELIMITED):
-                value = read_string(reader)
+            if tag == (1 << 3 | DELIMITED) or tag == (2 << 3 | DELIMITED):
+                check_string(reader)
             else:
                 skip(reader, tag, 2)
-        self.headers[name] = value
         return 0
 
     cdef int read_body(self, Reader* reader) except -1:
@@ -191,7 +267,7 @@ cdef class _Envelope:
                 read_delimited(reader, &inner)
                 self.body = PyBytes_FromStringAndSize(<const char*>inner.at, inner.end - inner.at)
             elif tag == (1 << 3 | DELIMITED):
-                read_string(reader)  # the type_url is empty in Nacos and means nothing
+                check_string(reader)  # the type_url is empty in Nacos and means nothing
             else:
                 skip(reader, tag, 1)
         return 0
@@ -201,10 +277,12 @@ def decode(bytes message not None):
     """The parts of a Payload: `(type, client_ip, headers, body)`. ValueError when it is not one."""
     cdef Reader reader
     cdef _Envelope envelope = _Envelope.__new__(_Envelope)
+    cdef Headers headers = Headers.__new__(Headers)
     reader.at = <const uint8_t*>PyBytes_AS_STRING(message)
     reader.end = reader.at + PyBytes_GET_SIZE(message)
     envelope.read(&reader)
-    return envelope.type_name, envelope.client_ip, envelope.headers, envelope.body
+    headers.message = message
+    return envelope.type_name, envelope.client_ip, headers, envelope.body
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------

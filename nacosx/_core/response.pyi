@@ -1,6 +1,14 @@
 from typing import final
 
 @final
+class SharedHeaders:
+    """Headers of many answers, rendered once."""
+
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]: ...
+    def __init__(self, headers: tuple[tuple[str, str], ...]) -> None: ...
+
+@final
 class Response:
     """An answer. May be kept and sent many times.
 
@@ -23,7 +31,7 @@ class Response:
         body: bytes = b"",
         status: int = 200,
         content_type: str = "application/json",
-        headers: tuple[tuple[str, str], ...] = (),
+        headers: tuple[tuple[str, str], ...] | SharedHeaders = (),
         bare: bool = False,
     ) -> None: ...
     def render(self, closing_lines: bytes, head_only: bool = False, extra_lines: bytes = b"") -> bytes:

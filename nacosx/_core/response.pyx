@@ -86,12 +86,23 @@ cdef char *_put(char *into, bytes text) noexcept:
 
 @cython.final
 @cython.no_gc
+cdef class SharedHeaders:
+    cdef readonly tuple headers
+    cdef bytes lines
+
+    def __init__(self, tuple headers not None):
+        self.headers = headers
+        self.lines = _header_lines(headers)
+
+
+@cython.final
+@cython.no_gc
 @cython.freelist(32)
 cdef class Response:
     cdef readonly bytes body
     cdef readonly int status
     cdef readonly str content_type
-    cdef readonly tuple headers
+    cdef object _headers  # a tuple, or SharedHeaders
     cdef readonly bint bare
 
     def __init__(
@@ -99,19 +110,30 @@ cdef class Response:
         bytes body not None=b"",
         int status=200,
         str content_type not None="application/json",
-        tuple headers not None=(),
+        headers not None=(),
         bint bare=False,
     ):
+        if type(headers) is not SharedHeaders and type(headers) is not tuple:
+            raise TypeError("headers are a tuple or SharedHeaders")
         self.body = body
         self.status = status
         self.content_type = content_type
-        self.headers = headers
+        self._headers = headers
         self.bare = bare
+
+    @property
+    def headers(self):
+        return (<SharedHeaders> self._headers).headers if type(self._headers) is SharedHeaders else self._headers
+
+    cdef bytes lines(self):
+        if type(self._headers) is SharedHeaders:
+            return (<SharedHeaders> self._headers).lines
+        return _header_lines(<tuple> self._headers) if <tuple> self._headers else b""
 
     def render(self, bytes closing_lines not None, bint head_only=False, bytes extra_lines not None=b""):
         cdef bytes opening = _opening(self.status, self.bare)
         cdef bytes type_line = _type_line(self.content_type)
-        cdef bytes lines = _header_lines(self.headers) if self.headers else b""
+        cdef bytes lines = self.lines()
         cdef Py_ssize_t body_size = PyBytes_GET_SIZE(self.body)
         cdef Py_ssize_t rest = body_size
         cdef char[24] digits

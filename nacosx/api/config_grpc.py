@@ -6,6 +6,7 @@ Replies are put together from fixed bytes; only publishing and removing wait (fo
 from __future__ import annotations
 
 from collections.abc import Coroutine
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -23,10 +24,10 @@ from nacosx.api.config_form import (
     remove_command,
     url_encoded,
 )
-from nacosx.api.grpc import Connection, Rpc, Rpcs
+from nacosx.api.grpc import Connection, Headers, Rpc, Rpcs
 from nacosx.api.namespaces import canonical_namespace
 from nacosx.config.commands import PublishConfig, PublishGray, RemoveConfig, RemoveGray
-from nacosx.config.model import BETA, DEFAULT_TYPE, Config, ConfigKey, GrayConfig
+from nacosx.config.model import BETA, DEFAULT_TYPE, Config, ConfigKey, GrayConfig, config_key
 from nacosx.config.watch import Listening
 from nacosx.engine.gateway import Gateway
 from nacosx.engine.listeners import Listeners
@@ -37,9 +38,8 @@ VIPSERVER_TAG = "Vipserver-Tag"
 _json = msgspec.json.encode
 
 _SUCCESS = b'{"resultCode":200,"errorCode":0,"success":true}'
-_FOUND = (
-    b'{"resultCode":200,"errorCode":0,"content":%b%b,"contentType":"%b","md5":"%b","lastModified":%d%b,"success":true}'
-)
+_FOUND = b'{"resultCode":200,"errorCode":0,"content":'
+_FOUND_END = b'%b,"contentType":"%b","md5":"%b","lastModified":%d%b,"success":true}'
 _NOT_FOUND = b'{"resultCode":500,"errorCode":300,"message":"config data not exist","lastModified":0%b,"success":false}'
 _FAILED = b'{"resultCode":500,"errorCode":%d,"message":%b,"success":false}'
 _FORMAL = b',"beta":false'
@@ -104,17 +104,17 @@ class _ConfigDesk:
 
     # --- reads -------------------------------------------------------------------------------------------------------
 
-    def query(self, connection: Connection, request: ConfigQueryRequest, headers: dict[str, str]) -> bytes:
+    def query(self, connection: Connection, request: ConfigQueryRequest, headers: Headers) -> bytes:
         """What this client reads. The content stays as it was published; an encrypted one is decrypted by the client."""
         data_id, group, tag = request.data_id, request.group, request.tag
         if data_id is not None and group is not None:
             # A name that is found was checked when it was published.
             catalog = self._gateway.catalog
-            key = ConfigKey(canonical_namespace(request.tenant), group, data_id)
+            key = config_key((canonical_namespace(request.tenant), group, data_id))
             version = catalog.served(key, connection.client_ip, tag or connection.labels.get(VIPSERVER_TAG) or "")
             if type(version) is Config:
                 if not tag or tag.isspace():
-                    return _found(version, version.type, b',"encryptedDataKey":' + _json(version.encrypted_data_key))
+                    return _found(version, version.type, _key_member(version.encrypted_data_key))
             elif version is not None:
                 assert isinstance(version, GrayConfig)
                 return _found_gray(version, catalog.configs.get(key))
@@ -126,7 +126,7 @@ class _ConfigDesk:
         # An explicit tag without a gray version never falls back to the formal one.
         return _NOT_FOUND % (_FORMAL if is_blank(tag) else b',"tag":' + _json(tag) + _FORMAL)
 
-    def batch_listen(self, connection: Connection, request: ConfigBatchListenRequest, headers: dict[str, str]) -> bytes:
+    def batch_listen(self, connection: Connection, request: ConfigBatchListenRequest, headers: Headers) -> bytes:
         """Adds or removes listeners; answers with the configs of which the client would be served another md5."""
         contexts = request.config_listen_contexts or []
         catalog = self._gateway.catalog
@@ -156,7 +156,7 @@ class _ConfigDesk:
     # --- writes ------------------------------------------------------------------------------------------------------
 
     def publish(
-        self, connection: Connection, request: ConfigPublishRequest, headers: dict[str, str]
+        self, connection: Connection, request: ConfigPublishRequest, headers: Headers
     ) -> bytes | Coroutine[Any, Any, bytes]:
         """Answered when it is on disk; every refusal is a ConfigPublishResponse."""
         if refusal := self._checks.config(request.tenant, request.data_id, request.group):
@@ -201,7 +201,7 @@ class _ConfigDesk:
         return _SUCCESS
 
     def remove(
-        self, connection: Connection, request: ConfigRemoveRequest, headers: dict[str, str]
+        self, connection: Connection, request: ConfigRemoveRequest, headers: Headers
     ) -> bytes | Coroutine[Any, Any, bytes]:
         """What does not exist is removed with success."""
         data_id, group, tag = request.data_id, request.group, request.tag
@@ -234,22 +234,25 @@ class _ConfigDesk:
 
 
 def _found(version: Config | GrayConfig, config_type: str, encrypted_data_key: bytes, end: bytes = _FORMAL) -> bytes:
-    return _FOUND % (
-        _json(version.content.decode()),
-        encrypted_data_key,
-        config_type.encode(),
-        version.md5.encode(),
-        version.modified_ms,
-        end,
-    )
+    content = _json(version.content.decode())
+    return _FOUND + content + _found_end(encrypted_data_key, config_type, version.md5, version.modified_ms, end)
+
+
+@lru_cache(maxsize=1024)
+def _found_end(encrypted_data_key: bytes, config_type: str, md5: str, modified_ms: int, end: bytes) -> bytes:
+    return _FOUND_END % (encrypted_data_key, config_type.encode(), md5.encode(), modified_ms, end)
 
 
 def _found_gray(gray: GrayConfig, formal: Config | None) -> bytes:
     """A gray version has the type of the formal one, and a key only when one was published with it."""
-    key = b',"encryptedDataKey":' + _json(gray.encrypted_data_key) if gray.encrypted_data_key else b""
+    key = _key_member(gray.encrypted_data_key) if gray.encrypted_data_key else b""
     tag = b',"tag":' + _json(url_encoded(gray.rule.expression)) + _FORMAL
     end = b',"beta":true' if gray.rule.type == BETA else tag
     return _found(gray, DEFAULT_TYPE if formal is None else formal.type, key, end)
+
+
+def _key_member(encrypted_data_key: str) -> bytes:
+    return b',"encryptedDataKey":' + _json(encrypted_data_key) if encrypted_data_key else b',"encryptedDataKey":""'
 
 
 def _failed(code: int, error: NacosError) -> bytes:

@@ -6,7 +6,7 @@ from collections.abc import Coroutine
 from functools import lru_cache
 from typing import Any
 
-from nacosx._core.http1 import Request, Response
+from nacosx._core.http1 import Request, Response, SharedHeaders
 from nacosx.api.checks import Checks, check_ip
 from nacosx.api.config_form import (
     ConfigForm,
@@ -34,15 +34,13 @@ from nacosx.api.form import Form
 from nacosx.api.http import http_date
 from nacosx.api.namespaces import canonical_namespace
 from nacosx.config.commands import DurableCommand, RemoveConfig, RemoveGray
-from nacosx.config.model import BETA, DEFAULT_TYPE, Config, ConfigKey, GrayConfig
+from nacosx.config.model import BETA, DEFAULT_TYPE, Config, ConfigKey, GrayConfig, config_key
 from nacosx.engine.gateway import Gateway
 
 Answer = Response | Coroutine[Any, Any, Response]
 
 TRUE = Response(b"true", 200, JSON)
 NOT_FOUND = Response(b"config data not exist\n", 404, JSON)
-
-_last_modified = lru_cache(maxsize=1024)(http_date)
 
 
 def illegal(checks: Checks, form: Form) -> str:
@@ -71,7 +69,7 @@ class ContentDesk:
         if data_id is not None and group is not None:
             # A name that is found was checked when it was published.
             spelled = form.get("namespaceId")
-            key = ConfigKey(canonical_namespace(form.get("tenant") if spelled is None else spelled), group, data_id)
+            key = config_key((canonical_namespace(form.get("tenant") if spelled is None else spelled), group, data_id))
             catalog = self._gateway.catalog
             config = catalog.configs.get(key)
             if key in catalog.grays:
@@ -172,14 +170,21 @@ class ContentDesk:
 
 
 def _content(config: Config) -> Response:
-    headers = (
-        ("Config-Type", config.type),
-        ("Content-MD5", config.md5),
-        *NO_CACHE,
-        ("Last-Modified", _last_modified(config.modified_ms // 1000)),
-        ("Encrypted-Data-Key", config.encrypted_data_key),
-    )
+    headers = _content_headers(config.type, config.md5, config.modified_ms // 1000, config.encrypted_data_key)
     return Response(config.content, 200, TEXT, headers)
+
+
+@lru_cache(maxsize=1024)
+def _content_headers(config_type: str, md5: str, modified_s: int, encrypted_data_key: str) -> SharedHeaders:
+    return SharedHeaders(
+        (
+            ("Config-Type", config_type),
+            ("Content-MD5", md5),
+            *NO_CACHE,
+            ("Last-Modified", http_date(modified_s)),
+            ("Encrypted-Data-Key", encrypted_data_key),
+        )
+    )
 
 
 def _gray_content(gray: GrayConfig, formal: Config | None) -> Response:
@@ -188,7 +193,7 @@ def _gray_content(gray: GrayConfig, formal: Config | None) -> Response:
         ("Config-Type", DEFAULT_TYPE if formal is None else formal.type),
         ("Content-MD5", gray.md5),
         *NO_CACHE,
-        ("Last-Modified", _last_modified(gray.modified_ms // 1000)),
+        ("Last-Modified", http_date(gray.modified_ms // 1000)),
     ]
     if gray.encrypted_data_key:
         headers.append(("Encrypted-Data-Key", gray.encrypted_data_key))

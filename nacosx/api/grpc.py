@@ -20,6 +20,12 @@ class Connection(Protocol):
     app_name: str  # "-" when the client did not tell
 
 
+class Headers(Protocol):
+    """The metadata headers of a request."""
+
+    def get(self, name: str, /) -> str | None: ...
+
+
 class Rpc(NamedTuple):
     """One unary request type.
 
@@ -29,7 +35,7 @@ class Rpc(NamedTuple):
 
     request: type[msgspec.Struct]
     reply_type: str
-    handler: Callable[[Connection, Any, dict[str, str]], bytes | Coroutine[Any, Any, bytes]]
+    handler: Callable[[Connection, Any, Headers], bytes | Coroutine[Any, Any, bytes]]
     before_registration: bool = False  # answered on any connection, whatever the body is: ServerCheckRequest
 
 

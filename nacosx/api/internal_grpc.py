@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from nacosx.api.grpc import Connection, Rpc, Rpcs
+from nacosx.api.grpc import Connection, Headers, Rpc, Rpcs
 from nacosx.api.jackson import reader
 
 # Sent by other servers, to the cluster port only.
@@ -78,7 +78,7 @@ def rpcs() -> Rpcs:
     }
 
 
-def check_server(connection: Connection, _request: ServerCheckRequest, _headers: dict[str, str]) -> bytes:
+def check_server(connection: Connection, _request: ServerCheckRequest, _headers: Headers) -> bytes:
     """The ability negotiation it promises is the SetupAckRequest: a client waits 5 s for it."""
     return (
         b'{"resultCode":200,"errorCode":0,"connectionId":'
@@ -87,5 +87,5 @@ def check_server(connection: Connection, _request: ServerCheckRequest, _headers:
     )
 
 
-def check_health(_connection: Connection, _request: HealthCheckRequest, _headers: dict[str, str]) -> bytes:
+def check_health(_connection: Connection, _request: HealthCheckRequest, _headers: Headers) -> bytes:
     return HEALTHY

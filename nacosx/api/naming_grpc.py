@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from nacosx.api.checks import Checks, refused_reply
-from nacosx.api.grpc import Connection, Rpc, Rpcs
+from nacosx.api.grpc import Connection, Headers, Rpc, Rpcs
 from nacosx.api.namespaces import canonical_namespace
 from nacosx.engine.gateway import Gateway
 from nacosx.errors import BAD_REQUEST, INSTANCE, PARAMETER_MISSING, NacosError
@@ -29,7 +29,7 @@ from nacosx.naming.commands import (
 from nacosx.naming.directory import service_names
 from nacosx.naming.instance_ids import SNOWFLAKE, SnowflakeIds
 from nacosx.naming.legality import INSTANCE_ID_GENERATOR
-from nacosx.naming.model import DEFAULT_CLUSTER, DEFAULT_GROUP, Instance, ServiceKey, Subscriber
+from nacosx.naming.model import DEFAULT_CLUSTER, DEFAULT_GROUP, Instance, ServiceKey, Subscriber, service_key
 from nacosx.naming.views import service_info
 
 REGISTER = "registerInstance"
@@ -71,7 +71,7 @@ class _ServiceRequest(msgspec.Struct, rename="camel"):
         name = self.service_name
         if not name:
             raise NacosError(PARAMETER_MISSING, "Param 'serviceName' is required.")
-        return ServiceKey(canonical_namespace(self.namespace), self.group_name or DEFAULT_GROUP, name)
+        return service_key((canonical_namespace(self.namespace), self.group_name or DEFAULT_GROUP, name))
 
 
 class InstanceRequest(_ServiceRequest):
@@ -125,7 +125,7 @@ class _NamingDesk:
 
     # --- writes ------------------------------------------------------------------------------------------------------
 
-    def instance(self, connection: Connection, request: InstanceRequest, headers: dict[str, str]) -> bytes:
+    def instance(self, connection: Connection, request: InstanceRequest, headers: Headers) -> bytes:
         """Registers the ephemeral instance of a connection, or withdraws whatever it published for the service."""
         if refusal := self._illegal(request, request.instance):
             return refused_reply(refusal)
@@ -142,7 +142,7 @@ class _NamingDesk:
         raise _unsupported(request.type)
 
     def persistent_instance(
-        self, connection: Connection, request: PersistentInstanceRequest, headers: dict[str, str]
+        self, connection: Connection, request: PersistentInstanceRequest, headers: Headers
     ) -> bytes | Coroutine[Any, Any, bytes]:
         """Registers or withdraws a persistent instance; answered when it is on disk."""
         if refusal := self._illegal(request, request.instance):
@@ -156,7 +156,7 @@ class _NamingDesk:
             return self._durable(DeregisterPersistent(key, instance.ip, instance.port, now_ms), _DEREGISTERED)
         raise _unsupported(request.type)
 
-    def batch_instance(self, connection: Connection, request: BatchInstanceRequest, headers: dict[str, str]) -> bytes:
+    def batch_instance(self, connection: Connection, request: BatchInstanceRequest, headers: Headers) -> bytes:
         """Replaces everything the connection published for the service; fewer instances withdraw the others."""
         wired = request.instances or []
         for each in wired:
@@ -174,7 +174,7 @@ class _NamingDesk:
 
     # --- reads -------------------------------------------------------------------------------------------------------
 
-    def query(self, connection: Connection, request: ServiceQueryRequest, headers: dict[str, str]) -> bytes:
+    def query(self, connection: Connection, request: ServiceQueryRequest, headers: Headers) -> bytes:
         """The instances of a service, as a query shows them; an unknown service has none."""
         clusters = request.cluster or ""
         if refusal := self._checks.service(request.namespace, request.group_name, request.service_name, clusters):
@@ -188,9 +188,9 @@ class _NamingDesk:
             grouped=False,
             now_ms=gateway.clock.wall_ms(),
         )
-        return _QUERIED + info + _END
+        return b"".join((_QUERIED, info, _END))
 
-    def list_services(self, connection: Connection, request: ServiceListRequest, headers: dict[str, str]) -> bytes:
+    def list_services(self, connection: Connection, request: ServiceListRequest, headers: Headers) -> bytes:
         """A page of the bare names of a group. The selector is ignored, as in the Java server."""
         if refusal := self._checks.service(request.namespace, request.group_name, request.service_name):
             return refused_reply(refusal, b'"count":0,')
@@ -203,7 +203,7 @@ class _NamingDesk:
         )
         return _LISTED % (count, msgspec.json.encode(names))
 
-    def subscribe(self, connection: Connection, request: SubscribeServiceRequest, headers: dict[str, str]) -> bytes:
+    def subscribe(self, connection: Connection, request: SubscribeServiceRequest, headers: Headers) -> bytes:
         """Starts or ends a subscription. The reply carries what is there now; the first push follows all the same."""
         clusters = request.clusters or ""
         if refusal := self._checks.service(request.namespace, request.group_name, request.service_name, clusters):
@@ -223,7 +223,7 @@ class _NamingDesk:
             gateway.submit(Subscribe(connection.connection_id, key, subscriber, now_ms))
         else:
             gateway.submit(Unsubscribe(connection.connection_id, key, now_ms))
-        return _SUBSCRIBED + info + _END
+        return b"".join((_SUBSCRIBED, info, _END))
 
     # --- steps -------------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,9 @@ few tens of megabytes, so nothing that can be derived is stored (instanceId, gro
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple, cast
 
 import msgspec
 
@@ -33,6 +35,10 @@ class ServiceKey(NamedTuple):
     @property
     def grouped_name(self) -> str:
         return f"{self.group}@@{self.name}"
+
+
+# The constructor of a NamedTuple is Python code. This one is not, for those who make a key for each request.
+service_key = cast("Callable[[tuple[str, str, str]], ServiceKey]", partial(tuple.__new__, ServiceKey))
 
 
 class InstanceKey(NamedTuple):

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from nacosx._core.http2 import MESSAGE_BYTES_MAX
 from nacosx._core.wheel import Timeout
-from nacosx.api.grpc import Connection, Rpcs
+from nacosx.api.grpc import Connection, Headers, Rpcs
 from nacosx.api.internal_grpc import RESET_TYPE, reset_members
 from nacosx.api.jackson import reader
 from nacosx.clock import Clock
@@ -36,7 +36,7 @@ class Served(NamedTuple):
     """An Rpc, ready to be used."""
 
     read: Callable[[bytes], Any]
-    handler: Callable[[Connection, Any, dict[str, str]], Any]
+    handler: Callable[[Connection, Any, Headers], Any]
     reply_type: str
     before_registration: bool
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nacosx._core.payload import decode, head
+from nacosx._core.payload import decode as decode_lazily
+from nacosx._core.payload import head
 from tests.models import payload as slow
 
 FRAME_BYTES = 5
@@ -15,6 +16,11 @@ texts = st.text(max_size=300)
 envelopes = st.builds(
     slow.encode, texts, st.binary(max_size=600), texts, st.dictionaries(texts, texts, max_size=5)
 )  # fmt: skip
+
+
+def decode(message: bytes) -> tuple[str, str, dict[str, str], bytes]:
+    type_name, client_ip, headers, body = decode_lazily(message)
+    return type_name, client_ip, headers.all(), body
 
 
 def decoded_or_refused(message: bytes) -> object:

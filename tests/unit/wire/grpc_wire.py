@@ -9,7 +9,7 @@ from typing import Any, cast
 import msgspec
 
 from nacosx.api import internal_grpc
-from nacosx.api.grpc import Connection, Rpc, Rpcs
+from nacosx.api.grpc import Connection, Headers, Rpc, Rpcs
 from nacosx.wire.grpc import GrpcServer
 from nacosx.wire.grpc_connection import GrpcConnection
 from tests.models import payload
@@ -149,8 +149,8 @@ class Wire:
     def __init__(self, *, started: bool = True, **limits: Any) -> None:
         self.time = VirtualTime()
         self.log: list[str] = []
-        self.handle: Callable[[Connection, Echo, dict[str, str]], bytes] = lambda _, request, headers: (
-            msgspec.json.encode({"name": request.name, "headers": headers})
+        self.handle: Callable[[Connection, Echo, Headers], bytes] = lambda _, request, headers: msgspec.json.encode(
+            {"name": request.name, "app": headers.get("app")}
         )
         self.server = GrpcServer(
             cast(asyncio.AbstractEventLoop, self.time),

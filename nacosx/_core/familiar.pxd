@@ -1,0 +1,1 @@
+cdef str familiar(const char *text, Py_ssize_t size)
