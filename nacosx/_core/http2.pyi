@@ -18,7 +18,7 @@ MESSAGE_BYTES_MAX: Final[int]
 class Session:
     """One HTTP/2 connection of a client. It serves a unary method and a streaming one, told by their paths.
 
-    After `receive`, `drain` until it is empty and look at `closed`: then the connection has nothing more to do.
+    After `receive`, `drain` until it is `drained` and look at `closed`: then the connection has nothing more to do.
     """
 
     def __new__(
@@ -47,7 +47,7 @@ class Session:
         """
 
     def drain(self) -> bytes:
-        """The next bytes to write; empty when nothing waits or the peer's windows are full."""
+        """The next bytes to write; none when nothing waits or the peer's windows are full."""
 
     def respond(self, stream_id: int, head: bytes, body: bytes) -> bool:
         """Answers a unary call with one framed message, given in two parts, and status OK. False when the client gave it up."""
@@ -79,6 +79,10 @@ class Session:
     @property
     def ping_pending(self) -> bool:
         """A ping of ours is not acknowledged yet."""
+
+    @property
+    def drained(self) -> bool:
+        """The last `drain` took all that could go."""
 
     @property
     def closed(self) -> bool:

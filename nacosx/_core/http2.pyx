@@ -107,7 +107,7 @@ cdef bint equal(const uint8_t* at, size_t size, bytes expected) noexcept:
 cdef class Session:
     """One HTTP/2 connection of a client. It serves a unary method and a streaming one, told by their paths.
 
-    After `receive`, `drain` until it is empty and look at `closed`: then the connection has nothing more to do.
+    After `receive`, `drain` until it is `drained` and look at `closed`: then the connection has nothing more to do.
     """
 
     cdef nghttp2_session* session
@@ -130,6 +130,7 @@ cdef class Session:
     cdef Exception error  # what a callback raised
     cdef readonly size_t queued_bytes  # of messages and replies that wait to be sent
     cdef readonly bint ping_pending  # a ping of ours is not acknowledged
+    cdef readonly bint drained  # the last drain took all that could go
 
     def __cinit__(
         self,
@@ -191,7 +192,7 @@ cdef class Session:
         return events
 
     def drain(self):
-        """The next bytes to write; empty when nothing waits or the peer's windows are full."""
+        """The next bytes to write; none when nothing waits or the peer's windows are full."""
         global output_size
         cdef const uint8_t* chunk
         cdef ssize_t size
@@ -204,6 +205,7 @@ cdef class Session:
                 break
             memcpy(output + output_size, chunk, size)
             output_size += size
+        self.drained = output_size < DRAIN_BYTES_MAX
         return PyBytes_FromStringAndSize(<const char*>output, output_size)
 
     def respond(self, int32_t stream_id, bytes head not None, bytes body not None):

@@ -97,12 +97,13 @@ _read_targets = reader(list[TargetInstance])
 
 
 class InstanceDesk:
-    __slots__ = ("_beat_answers", "_beats", "_desk", "_gateway", "_registry")
+    __slots__ = ("_beat_answers", "_beats", "_desk", "_gateway", "_registry", "_wall_ms")
 
     def __init__(self, desk: NamingDesk, beats: Beats) -> None:
         self._desk = desk
         self._gateway = desk.gateway
         self._registry = desk.registry
+        self._wall_ms = desk.clock.wall_ms
         self._beats = beats
         self._beat_answers: dict[tuple[int, int, bool], Response] = {}
 
@@ -267,20 +268,20 @@ class InstanceDesk:
     # --- reads ---
 
     def _list(self, request: Request, form: Form, key: ServiceKey | None) -> Response:
-        key = named(form, key)
+        if key is None:
+            key = named(form, key)
         get = form.get
-        now_ms = self._desk.clock.wall_ms()
-        clusters = optional(form, "clusters")
-        healthy_only = get("healthyOnly")
-        udp_port = get("udpPort")
-        if udp_port and udp_port != "0":
+        clusters = get("clusters", "").strip()
+        healthy_only = get("healthyOnly", "false")
+        now_ms = self._wall_ms()
+        if get("udpPort", "0") != "0":
             self._subscribe(request, form, key, clusters, now_ms)
         return Response(
             service_info(
                 self._registry,
                 key,
                 clusters,
-                is_true(healthy_only.strip()) if healthy_only else False,
+                healthy_only != "false" and is_true(healthy_only.strip()),
                 grouped=True,
                 now_ms=now_ms,
             )

@@ -169,11 +169,12 @@ class GrpcConnection(asyncio.Protocol):
         session = self._session
         while not self._paused:
             data = session.drain()
-            if not data:
+            if data:
+                self._transport.write(data)  # io
+            if session.drained:
                 if session.closed:
                     self._close_transport()
                 return
-            self._transport.write(data)  # io
 
     def _flush_soon(self) -> None:
         if not self._flush_due:

@@ -46,18 +46,18 @@ class HttpServer:
 
     __slots__ = (
         "_clock",
-        "_closing_lines",
         "_context_path",
         "_drained",
-        "_table",
         "body_bytes_max",
         "check_ms",
+        "closing_lines",
         "connections",
         "connections_max",
         "head_bytes_max",
         "headers_max",
         "loop",
         "stopping",
+        "table",
         "ticker",
         "unfinished_bytes",
         "unfinished_bytes_max",
@@ -91,8 +91,8 @@ class HttpServer:
         self.stopping = False
         self._clock = clock
         self._context_path = context_path
-        self._table = table(routes, context_path)
-        self._closing_lines: tuple[bytes, bytes, bytes] | None = None
+        self.table = table(routes, context_path)
+        self.closing_lines: tuple[bytes, bytes, bytes] | None = None  # see `fresh_closing_lines`
         self._drained: asyncio.Future[None] | None = None
 
     def connection(self) -> HttpConnection:
@@ -128,7 +128,7 @@ class HttpServer:
 
     def route(self, request: Request) -> Route | Response:
         """The route of a request, or the answer to one that has none."""
-        methods = self._table.get(request.path)
+        methods = self.table.get(request.path)
         if methods is not None:
             method = request.method
             route = methods.get(method) or methods.get("*")
@@ -143,24 +143,24 @@ class HttpServer:
                 return preflight(origin, wanted, request.header("access-control-request-headers"))
         return not_routed(request, methods, self._context_path, self._clock.wall_ms())
 
-    def closing_lines(self) -> tuple[bytes, bytes, bytes]:
+    def fresh_closing_lines(self) -> tuple[bytes, bytes, bytes]:
         """The last header lines: for a connection that is kept, that is kept on the client's word, that is closed.
 
         Made once a second while there is traffic; a quiet server does not wake up for it.
         """
-        lines = self._closing_lines
-        if lines is None:
-            date = f"Date: {http_date(self._clock.wall_ms() // 1000)}\r\n".encode()
-            keep_alive = (
-                f"Keep-Alive: timeout={QUIET_CHECKS_MAX * self.check_ms // 1000}\r\nConnection: keep-alive\r\n".encode()
-            )
-            lines = self._closing_lines = (date, date + keep_alive, date + b"Connection: close\r\n")
-            # the part of a second that is left, so that the date is never a second late
-            self.ticker.schedule(1000 - self._clock.wall_ms() % 1000, self._forget_date, None)
+        if self.closing_lines is not None:
+            return self.closing_lines
+        date = f"Date: {http_date(self._clock.wall_ms() // 1000)}\r\n".encode()
+        keep_alive = (
+            f"Keep-Alive: timeout={QUIET_CHECKS_MAX * self.check_ms // 1000}\r\nConnection: keep-alive\r\n".encode()
+        )
+        lines = self.closing_lines = (date, date + keep_alive, date + b"Connection: close\r\n")
+        # the part of a second that is left, so that the date is never a second late
+        self.ticker.schedule(1000 - self._clock.wall_ms() % 1000, self._forget_date, None)
         return lines
 
     def _forget_date(self, _: None) -> None:
-        self._closing_lines = None
+        self.closing_lines = None
 
 
 def table(routes: Routes, context_path: str) -> Routes:
@@ -228,7 +228,7 @@ class HttpConnection(asyncio.Protocol):
         server.connections.add(self)
         self._timeout = server.ticker.schedule(server.check_ms, self._check, None)
         if len(server.connections) > server.connections_max:
-            self._transport.write(tomcat_error(503).render(server.closing_lines()[2]))  # io
+            self._transport.write(tomcat_error(503).render(server.fresh_closing_lines()[2]))  # io
             self._transport.close()
         elif server.stopping:
             self._transport.close()
@@ -252,7 +252,7 @@ class HttpConnection(asyncio.Protocol):
             requests.reverse()
             requests += self._waiting
             self._waiting = requests
-            if self._task is None and not self._writing_paused:
+            if self._task is None:
                 self._pump()
             if self._waiting:
                 # limit: one request waits behind the one being answered, and what came in the same read
@@ -272,29 +272,36 @@ class HttpConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._writing_paused = False
         if self._task is None:
-            self._pump()
+            self._go_on()
 
     # --- requests ---
 
     def _pump(self) -> None:
         """Answers what waits, in order, until a handler has to wait or the client does not read."""
         waiting = self._waiting
-        server = self._server
         while waiting and not self._writing_paused:
             request = waiting.pop()
             request.remote_ip = self._remote_ip
-            answer = server.route(request)
-            if isinstance(answer, Route):
-                handled = self._handle(request, answer)
-                if handled is None:
-                    return
-                answer = handled
+            answer = self._answer(request)
+            if answer is None:
+                return
             self._send(request, answer)
-        if not waiting:
+
+    def _go_on(self) -> None:
+        """What held the requests up is over."""
+        self._pump()
+        if self._task is None and not self._waiting:
             self._rest()
 
-    def _handle(self, request: Request, route: Route) -> Response | None:
+    def _answer(self, request: Request) -> Response | None:
         """The answer, or None when a task will bring it."""
+        methods = self._server.table.get(request.path)
+        route = methods.get(request.method) if methods is not None else None
+        if route is None or request.has_origin:
+            found = self._server.route(request)
+            if isinstance(found, Response):
+                return found
+            route = found
         try:
             if request.is_multipart:
                 request.fields = read_fields(request)
@@ -322,12 +329,12 @@ class HttpConnection(asyncio.Protocol):
             self._server.forget(self)
         else:
             self._send(request, task.result())
-            self._pump()
+            self._go_on()
 
     def _send(self, request: Request, response: Response) -> None:
         self._answered += 1
         server = self._server
-        kept, kept_on_word, closed = server.closing_lines()
+        kept, kept_on_word, closed = server.closing_lines or server.fresh_closing_lines()
         close = not request.keep_alive or response.status in CLOSING_STATUSES or server.stopping
         lines = closed if close else kept_on_word if request.asks_keep_alive else kept
         extra = cors_lines(request) if request.has_origin and not response.bare else b""
@@ -375,7 +382,7 @@ class HttpConnection(asyncio.Protocol):
         """Answers what is no request, or one that will not be read to its end."""
         if self._lingering or self._transport.is_closing():
             return
-        self._transport.write(tomcat_error(status).render(self._server.closing_lines()[2]))  # io
+        self._transport.write(tomcat_error(status).render(self._server.fresh_closing_lines()[2]))  # io
         self._linger()
 
     def _finish(self) -> None:
