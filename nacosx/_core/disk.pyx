@@ -61,32 +61,45 @@ cdef class Faults:
 
         A failing write has written `written` bytes of what it should.
         """
+        cdef Gate* gate = <Gate*>self.table.gate
         cdef Fault* fault = &self.table.of[OPERATION_NAMES.index(operation)]
-        fault.times = 0
+        pthread_mutex_lock(&gate.mutex)
         fault.after = after
         fault.error = error
         fault.written = written
         fault.times = times
+        pthread_mutex_unlock(&gate.mutex)
 
     def heal(self):
         """Nothing fails any more."""
+        cdef Gate* gate = <Gate*>self.table.gate
+        pthread_mutex_lock(&gate.mutex)
         for operation in range(<int>OPERATIONS):
             self.table.of[operation].times = 0
+        pthread_mutex_unlock(&gate.mutex)
 
     def calls(self, str operation):
         """How often it was called so far, with or without success."""
-        return self.table.of[OPERATION_NAMES.index(operation)].calls
+        cdef Gate* gate = <Gate*>self.table.gate
+        cdef Fault* fault = &self.table.of[OPERATION_NAMES.index(operation)]
+        pthread_mutex_lock(&gate.mutex)
+        cdef int64_t calls = fault.calls
+        pthread_mutex_unlock(&gate.mutex)
+        return calls
 
     def hold(self):
         """Whoever calls sync from now on waits until `release`."""
+        cdef Gate* gate = <Gate*>self.table.gate
+        pthread_mutex_lock(&gate.mutex)
         self.table.held = True
+        pthread_mutex_unlock(&gate.mutex)
 
     def wait_held(self):
         """Returns once somebody waits in sync."""
         cdef Gate* gate = <Gate*>self.table.gate
         with nogil:
             pthread_mutex_lock(&gate.mutex)
-            while not self.table.waiting:
+            while not (self.table.held and self.table.waiting):
                 pthread_cond_wait(&gate.changed, &gate.mutex)
             pthread_mutex_unlock(&gate.mutex)
 
@@ -99,20 +112,23 @@ cdef class Faults:
             pthread_mutex_unlock(&gate.mutex)
 
 
-cdef inline int met(FaultTable* faults, Operation operation) noexcept nogil:
+cdef int met(FaultTable* faults, Operation operation) noexcept nogil:
     """The errno this call is to fail with, or 0."""
     if faults == NULL:
         return 0
+    cdef Gate* gate = <Gate*>faults.gate
     cdef Fault* fault = &faults.of[<int>operation]
+    cdef int error = 0
+    pthread_mutex_lock(&gate.mutex)
     fault.calls += 1
-    if fault.times == 0:
-        return 0
-    if fault.after > 0:
-        fault.after -= 1
-        return 0
-    if fault.times > 0:
-        fault.times -= 1
-    return fault.error
+    if fault.times != 0:
+        if fault.after > 0:
+            fault.after -= 1
+        else:
+            fault.times -= fault.times > 0
+            error = fault.error
+    pthread_mutex_unlock(&gate.mutex)
+    return error
 
 
 cdef int disk_create(FaultTable* faults, const char* path, int* fd) noexcept nogil:
@@ -161,7 +177,7 @@ cdef int disk_read(int fd, uint8_t* into, size_t size, uint64_t offset) noexcept
 cdef int disk_sync(FaultTable* faults, int fd) noexcept nogil:
     """fdatasync. After a failure nobody knows what of this descriptor is on disk: never call it again on the same one."""
     cdef Gate* gate
-    if faults != NULL and faults.held:
+    if faults != NULL:
         gate = <Gate*>faults.gate
         pthread_mutex_lock(&gate.mutex)
         faults.waiting += 1
