@@ -4,6 +4,11 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 cdef enum:
     ENTRY_HEADER = 25  # bytes before the data
 
+cdef enum EntryKind:
+    ENTRY_DATA = 1
+    ENTRY_NO_OP = 2
+    ENTRY_CONFIGURATION = 3
+
 cdef enum EntryFault:
     ENTRY_OK = 0
     ENTRY_SHORT = 1  # ends before its length says
@@ -29,5 +34,11 @@ cdef class Entry:
     cdef readonly uint64_t term
     cdef readonly uint8_t kind
     cdef readonly bytes data
+
+cdef class Configuration:
+    cdef readonly tuple peers
+    cdef readonly tuple learners
+    cdef readonly tuple old_peers
+    cdef readonly tuple old_learners
 
 cdef Entry entry_of(const EntryView* view)

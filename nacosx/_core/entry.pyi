@@ -1,9 +1,15 @@
+from collections.abc import Iterable
 from typing import Final, Self, final
 
 from typing_extensions import Buffer
 
 DATA_BYTES_MAX: Final[int]
 KIND_MAX: Final[int]
+DATA: Final[int]
+NO_OP: Final[int]
+CONFIGURATION: Final[int]
+MEMBERS_MAX: Final[int]
+MEMBER_BYTES_MAX: Final[int]
 CRC32C_IN_PROCESSOR: Final[bool]
 FAULTS: Final[tuple[str, ...]]
 
@@ -20,6 +26,33 @@ class Entry:
     def kind(self) -> int: ...
     @property
     def data(self) -> bytes: ...
+    @property
+    def id(self) -> tuple[int, int]: ...
+    @property
+    def configuration(self) -> Configuration | None: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class Configuration:
+    def __new__(
+        cls,
+        peers: Iterable[str],
+        learners: Iterable[str] = (),
+        old_peers: Iterable[str] = (),
+        old_learners: Iterable[str] = (),
+    ) -> Self: ...
+    @property
+    def peers(self) -> tuple[str, ...]: ...
+    @property
+    def learners(self) -> tuple[str, ...]: ...
+    @property
+    def old_peers(self) -> tuple[str, ...]: ...
+    @property
+    def old_learners(self) -> tuple[str, ...]: ...
+    def encode(self) -> bytes: ...
+    @staticmethod
+    def decode(data: bytes) -> Configuration: ...
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
 

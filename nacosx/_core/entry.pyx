@@ -6,6 +6,11 @@
                └──────────────── what the checksum covers ─────────────┘
 
 The checksum is that of the processor (SSE 4.2, ARMv8 CRC) where there is one, else of a table, eight bytes a step.
+
+What SOFAJRaft calls LogEntry: its type is `kind`, its LogId is `id`. A group writes three kinds, and the data of a
+configuration entry is a `Configuration`::
+
+    peers u16 │ learners u16 │ old peers u16 │ old learners u16 │ for each of them, in this order: size u8 │ UTF-8
 """
 
 cimport cython
@@ -13,8 +18,14 @@ from libc.string cimport memcpy
 
 DATA_BYTES_MAX = 16 << 20  # limit: of one entry
 
-# Kinds are the business of whoever writes the log, from 1 to KIND_MAX.
+# Kinds are the business of whoever writes the log, from 1 to KIND_MAX. These are those of a group (SOFAJRaft: EntryType).
 KIND_MAX = 254
+DATA = ENTRY_DATA
+NO_OP = ENTRY_NO_OP  # what a leader begins its term with
+CONFIGURATION = ENTRY_CONFIGURATION
+
+MEMBERS_MAX = 1024  # limit: of each of the four lists of a configuration
+MEMBER_BYTES_MAX = 255  # limit: of the id of a member
 
 cdef enum:
     DATA_MAX = 16 << 20
@@ -113,6 +124,16 @@ cdef class Entry:
         self.kind = kind
         self.data = data
 
+    @property
+    def id(self):
+        """(term, index): of two logs, the one whose last entry has the larger id is the more up to date (Raft §5.4.1)."""
+        return self.term, self.index
+
+    @property
+    def configuration(self):
+        """Of a configuration entry its members, else None. CorruptEntryError when the data are not that."""
+        return Configuration.decode(self.data) if self.kind == ENTRY_CONFIGURATION else None
+
     def __eq__(self, other):
         if not isinstance(other, Entry):
             return NotImplemented
@@ -130,6 +151,90 @@ cdef class Entry:
     def __repr__(self):
         shown = self.data if len(self.data) <= 32 else self.data[:32] + b"..."
         return f"Entry(index={self.index}, term={self.term}, kind={self.kind}, data={shown!r})"
+
+
+@cython.final
+cdef class Configuration:
+    """Who is in a group, by id. While a change is under way (Raft §6, joint consensus) also who was in it before.
+
+    ValueError: an id is empty, too long or there twice, or there are too many.
+    """
+
+    def __cinit__(self, peers, learners=(), old_peers=(), old_learners=()):
+        self.peers, self.learners = members_of(peers, learners)
+        self.old_peers, self.old_learners = members_of(old_peers, old_learners)
+
+    def encode(self):
+        """The data of a configuration entry."""
+        lists = (self.peers, self.learners, self.old_peers, self.old_learners)
+        encoded = bytearray()
+        for members in lists:
+            encoded += len(members).to_bytes(2, "little")
+        for members in lists:
+            for member in members:
+                name = member.encode()
+                encoded.append(len(name))
+                encoded += name
+        return bytes(encoded)
+
+    @staticmethod
+    def decode(bytes data not None):
+        """CorruptEntryError when `data`, which may be anything, is not exactly what `encode` writes."""
+        cdef size_t size = len(data)
+        cdef size_t position = 8
+        cdef size_t end
+        if size < position:
+            raise CorruptEntryError("the configuration ends before its counts")
+        lists = []
+        for number in range(4):
+            members = []
+            for _ in range(int.from_bytes(data[2 * number : 2 * number + 2], "little")):
+                end = position + 1 + data[position] if position < size else size + 1
+                if end > size:
+                    raise CorruptEntryError("the configuration ends before its last member")
+                members.append(data[position + 1 : end])
+                position = end
+            lists.append(members)
+        if position != size:
+            raise CorruptEntryError("bytes follow the last member of the configuration")
+        try:
+            return Configuration(*[[member.decode() for member in members] for members in lists])
+        except ValueError as error:  # of the text, or of the configuration
+            raise CorruptEntryError(str(error)) from error
+
+    def __eq__(self, other):
+        if not isinstance(other, Configuration):
+            return NotImplemented
+        return lists_of(self) == lists_of(other)
+
+    def __hash__(self):
+        return hash(lists_of(self))
+
+    def __repr__(self):
+        return (
+            f"Configuration(peers={self.peers}, learners={self.learners}, "
+            f"old_peers={self.old_peers}, old_learners={self.old_learners})"
+        )
+
+
+cdef tuple lists_of(Configuration configuration):
+    return configuration.peers, configuration.learners, configuration.old_peers, configuration.old_learners
+
+
+cdef tuple members_of(peers, learners):
+    """Both as tuples, once every member of them is known to be a name, and nobody to be there twice."""
+    cdef tuple both = (tuple(peers), tuple(learners))
+    seen = set()
+    for members in both:
+        if len(members) > MEMBERS_MAX:
+            raise ValueError(f"a configuration has at most {MEMBERS_MAX} peers and as many learners")
+        for member in members:
+            if not isinstance(member, str) or not 0 < len(member.encode()) <= MEMBER_BYTES_MAX:
+                raise ValueError(f"the id of a member is text of 1 to {MEMBER_BYTES_MAX} bytes, not {member!r}")
+            if member in seen:
+                raise ValueError(f"{member!r} is twice in one configuration")
+            seen.add(member)
+    return both
 
 
 def encode(Entry entry not None):

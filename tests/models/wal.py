@@ -46,6 +46,13 @@ def slow_decode(data: bytes) -> tuple[SlowEntry, int]:
     return SlowEntry(index, term, kind, data[ENTRY.size : end]), end
 
 
+def slow_configuration(lists: list[list[str]]) -> bytes:
+    """Peers, learners, old peers, old learners."""
+    return struct.pack("<4H", *map(len, lists)) + b"".join(
+        struct.pack("B", len(member.encode())) + member.encode() for members in lists for member in members
+    )
+
+
 class Frame(NamedTuple):
     offset: int
     size: int

@@ -7,8 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nacosx._core.entry import (
+    CONFIGURATION,
+    DATA,
     DATA_BYTES_MAX,
     KIND_MAX,
+    MEMBER_BYTES_MAX,
+    MEMBERS_MAX,
+    NO_OP,
+    Configuration,
     CorruptEntryError,
     Entry,
     crc32c,
@@ -16,7 +22,7 @@ from nacosx._core.entry import (
     decode,
     encode,
 )
-from tests.models.wal import SlowEntry, slow_crc32c, slow_decode, slow_encode
+from tests.models.wal import SlowEntry, slow_configuration, slow_crc32c, slow_decode, slow_encode
 
 UINT64 = st.integers(0, 2**64 - 1)
 ENTRIES = st.builds(SlowEntry, UINT64, UINT64, st.integers(1, KIND_MAX), st.binary(max_size=100))
@@ -113,3 +119,78 @@ def test_entries_are_values_with_equality_hash_and_a_short_repr() -> None:
     assert entry != Entry(8, 2, 1, b"x" * 40)
     assert entry != "entry"
     assert repr(entry) == f"Entry(index=7, term=2, kind=1, data={b'x' * 32 + b'...'!r})"
+
+
+MEMBERS = st.lists(st.text(min_size=1, max_size=60), unique=True, max_size=8)
+
+
+@st.composite
+def configurations(draw: st.DrawFn) -> list[list[str]]:
+    """Peers, learners, old peers, old learners."""
+    lists = []
+    for members in (draw(MEMBERS), draw(MEMBERS)):
+        cut = draw(st.integers(0, len(members)))
+        lists += [members[:cut], members[cut:]]
+    return lists
+
+
+@given(configurations())
+def test_a_configuration_is_the_bytes_of_its_twin_and_comes_back(lists: list[list[str]]) -> None:
+    configuration = Configuration(*lists)
+    data = configuration.encode()
+    assert data == slow_configuration(lists)
+    assert Configuration.decode(data) == configuration == Entry(1, 1, CONFIGURATION, data).configuration
+    assert hash(Configuration.decode(data)) == hash(configuration)
+    assert [
+        *(configuration.peers, configuration.learners, configuration.old_peers, configuration.old_learners)
+    ] == list(map(tuple, lists))
+
+
+@given(st.one_of(st.binary(max_size=60), configurations().map(slow_configuration)), st.data())
+def test_any_bytes_are_a_configuration_or_refused(data: bytes, draw: st.DataObject) -> None:
+    """Counts that claim more than there is, text that is none, members twice, bytes behind: never a crash, never a guess."""
+    position = draw.draw(st.integers(0, len(data)))
+    damaged = data[:position] + draw.draw(st.binary(max_size=3)) + data[position + draw.draw(st.integers(0, 3)) :]
+    try:
+        configuration = Configuration.decode(damaged)
+    except CorruptEntryError:
+        return
+    assert configuration.encode() == damaged
+
+
+@pytest.mark.parametrize(
+    ("peers", "learners", "reason"),
+    [
+        (["a", "a"], [], "'a' is twice"),
+        (["a"], ["a"], "'a' is twice"),
+        ([""], [], "text of 1 to 255 bytes"),
+        (["x" * (MEMBER_BYTES_MAX + 1)], [], "text of 1 to 255 bytes"),
+        ([7], [], "text of 1 to 255 bytes, not 7"),
+        (map(str, range(MEMBERS_MAX + 1)), [], "at most 1024 peers"),
+    ],
+)
+def test_what_is_no_configuration_is_refused(peers: list[str], learners: list[str], reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        Configuration(peers, learners)
+
+
+def test_a_whole_joint_configuration_of_the_largest_size_passes() -> None:
+    """More members than a group ever has: the data of its entry stay far below what one holds."""
+    lists = [
+        [f"{number}-{member}".ljust(MEMBER_BYTES_MAX, "x") for member in range(MEMBERS_MAX)] for number in range(4)
+    ]
+    data = Configuration(*lists).encode()
+    assert len(data) == 8 + 4 * MEMBERS_MAX * (1 + MEMBER_BYTES_MAX) < DATA_BYTES_MAX
+    assert Configuration.decode(data) == Configuration(*lists)
+
+
+def test_only_configuration_entries_have_a_configuration_and_ids_order_logs_as_raft_does() -> None:
+    assert Entry(1, 1, DATA, b"").configuration is None
+    assert Entry(1, 1, NO_OP, b"").configuration is None
+    with pytest.raises(CorruptEntryError, match="ends before its counts"):
+        _ = Entry(1, 1, CONFIGURATION, b"").configuration
+    assert Entry(7, 2, DATA, b"").id == (2, 7)
+    assert Entry(3, 3, DATA, b"").id > Entry(9, 2, DATA, b"").id > Entry(8, 2, DATA, b"").id
+    assert repr(Configuration(["a"], ["b"])) == (
+        "Configuration(peers=('a',), learners=('b',), old_peers=(), old_learners=())"
+    )
