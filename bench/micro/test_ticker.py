@@ -76,7 +76,7 @@ def test_restart_in_a_crowd(benchmark: Any, crowded: HashedWheelTimer) -> None:
 
 
 def test_turn_the_wheel_of_one_hundred_thousand(benchmark: Any) -> None:
-    """One second of beats that all stopped: 1000 ticks, each with 7 of 50 timeouts of its bucket due."""
+    """One second of beats that all stopped: 1000 ticks, each with the 6 or 7 timeouts of its bucket due."""
 
     def crowd() -> tuple[tuple[HashedWheelTimer], dict[str, Any]]:
         wheel = HashedWheelTimer()
@@ -98,7 +98,7 @@ def test_wakeup_of_a_crowded_wheel(benchmark: Any, crowded: HashedWheelTimer) ->
 
 
 def test_wakeup_of_a_wheel_full_of_far_deadlines(benchmark: Any) -> None:
-    """The worst case: every slot is occupied and none is due in this turn; one call, not BATCH."""
+    """The worst case of a wheel that counts rounds: every slot is occupied and none is due in this turn; one call, not BATCH."""
     wheel = HashedWheelTimer()
     for number in range(2048):
         wheel.schedule(0, 3_600_000 + number, ignore)

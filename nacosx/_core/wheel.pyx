@@ -1,15 +1,24 @@
 """Hashed-wheel timer: schedule and cancel in constant time, expire what is due when told what time it is.
 
 The words and rules are those of Netty's and SOFAJRaft's HashedWheelTimer (Varghese and Lauck, 1987): a wheel of slots,
-one bucket of timeouts each; a timeout waits in the pending queue, is transferred to its bucket at a tick, stays there
-for its remaining rounds, and is expired by the tick that is not before its deadline. Cancelled timeouts wait in a queue
-of their own until a tick (or until that queue is full) and are then unlinked.
+one bucket of timeouts each; a timeout waits in the pending queue, is transferred to its bucket at a tick, and is expired by
+the tick that is not before its deadline. Cancelled timeouts wait in a queue of their own until a tick (or until that queue
+is full) and are then unlinked.
 
-What differs, because the wheel is passive (no thread, no clock; `advance` is told the time):
+What differs:
 
-* A timeout keeps its deadline; its remaining rounds are the distance to it. So ticks at which nothing is due are skipped,
-  not counted down, and `wakeup_ms` says when the next one is: a bitmap finds the occupied slots, each bucket knows the
-  earliest deadline of its timeouts.
+* The wheel is passive: no thread, no clock; `advance` is told the time. Drivers are `engine.ticker` (an event loop) and
+  `engine.timer_thread` (a thread of its own). Both sleep until `wakeup_ms`.
+* Timeouts of later rounds do not wait in the bucket of their slot to be counted down at every turn. They wait in coarser
+  wheels of 64 slots, each slot as long as a turn of the wheel below (scheme 7 of the paper), and come down when their slot
+  begins. So a tick costs what is due at it, however many are pending; a timeout is moved at most once a wheel. ::
+
+      wheel 0   2048 slots of 1 ms            2 s
+      wheel 1     64 slots of 2 s             2 min
+      wheel 2     64 slots of 2 min           2 h …
+
+* Ticks at which there is nothing to do are skipped: bitmaps find the occupied slots. Each coarse bucket knows the earliest
+  deadline of its timeouts, so `wakeup_ms` is exact.
 * A timeout can be restarted. A later deadline is only written down; the bucket it was in passes it on when it is visited.
   That makes a heart beat or an idle connection one store instead of cancel and schedule.
 * What is due is moved to a due queue first and run from there: callbacks may schedule, cancel and stop as they like.
@@ -28,7 +37,7 @@ import logging
 logger = logging.getLogger(__name__)
 
 SLOTS_MAX = 1 << 30
-TRANSFERS_MAX = 100_000  # pending timeouts moved to buckets in one tick
+TRANSFERS_MAX = 100_000  # timeouts moved from the pending queue, and from a coarse wheel, at one tick
 EXPIRATIONS_MAX = 10_000  # callbacks run in one advance; the rest is due at once again: the event loop breathes
 CANCELLED_MAX = 1024  # cancelled timeouts kept linked until a tick
 INSTANCES_MAX = 256  # more live wheels than this are a mistake
@@ -41,6 +50,10 @@ cdef enum:
     STATE_INIT = 0
     STATE_CANCELLED = 1
     STATE_EXPIRED = 2
+
+cdef enum:
+    COARSE = 64  # slots of a coarse wheel: one word of the bitmap
+    COARSE_SHIFT = 6
 
 cdef enum Place:
     PENDING = 1
@@ -57,8 +70,10 @@ cdef bint instances_warned = False
 cdef extern from *:
     """
     static inline int lowest_bit(uint64_t word) { return __builtin_ctzll(word); }
+    static inline uint64_t rotated(uint64_t word, int right) { return word >> right | word << (-right & 63); }
     """
     int lowest_bit(uint64_t word) noexcept
+    uint64_t rotated(uint64_t word, int right) noexcept
 
 
 class RejectedError(RuntimeError):
@@ -69,11 +84,6 @@ cdef struct Chain:
     # A doubly linked list of Timeouts; each link owns one reference.
     PyObject* head
     PyObject* tail
-
-
-cdef struct Bucket:
-    Chain chain
-    int64_t earliest_ms  # not after any deadline of the chain; after cancel or restart perhaps too early, until visited
 
 
 @cython.final
@@ -88,7 +98,7 @@ cdef class Timeout:
     cdef readonly object argument
     cdef readonly int64_t deadline_ms
     cdef readonly int64_t started_ms
-    cdef uint32_t slot  # in whose bucket it is, if it is in one
+    cdef uint32_t slot  # in whose bucket it is, if it is in one: the index of the bucket
     cdef uint8_t _state
     cdef uint8_t place
 
@@ -140,7 +150,7 @@ cdef class Timeout:
         self.deadline_ms = deadline_ms
         if sooner or self.place == DUE:
             unlink(chain_of(wheel, <PyObject*>self), <PyObject*>self)
-            if self.place == BUCKET and wheel.buckets[self.slot].chain.head == NULL:
+            if self.place == BUCKET and wheel.buckets[self.slot].head == NULL:
                 vacate(wheel, self.slot)
             enqueue(wheel, <PyObject*>self)
         return True
@@ -161,15 +171,19 @@ cdef class HashedWheelTimer:
     cdef readonly int64_t slots
     cdef readonly int64_t pending_max
     cdef readonly int64_t pending  # timeouts neither run nor cancelled
+    cdef readonly int64_t visits  # what `advance` had to do so far: ticks and timeouts it looked at
     cdef int64_t mask
+    cdef int64_t shift  # slots = 2^shift
     cdef int64_t tick  # every earlier tick has been processed
     cdef bint started
     cdef bint stopped
     cdef bint advancing
     cdef bint counted
-    cdef Bucket* buckets
-    cdef uint64_t* occupied  # one bit a slot
-    cdef int64_t words
+    cdef Chain* buckets  # those of the slots, then 64 for each coarse wheel
+    cdef int64_t coarse  # index of the first bucket of the coarse wheels; a multiple of 64
+    cdef int64_t coarse_wheels
+    cdef int64_t* earliest_ms  # of each coarse bucket: not after any deadline in it; perhaps too early, until visited
+    cdef uint64_t* occupied  # one bit a bucket
     cdef Chain queue  # the pending queue
     cdef int64_t queue_earliest_ms
     cdef Chain due
@@ -183,28 +197,31 @@ cdef class HashedWheelTimer:
             raise ValueError(f"slots must be greater than 0: {slots}")
         if slots > <int64_t>1 << 30:
             raise ValueError(f"slots must not be greater than 2^30: {slots}")
-        self.slots = 1
-        while self.slots < slots:
-            self.slots <<= 1
+        self.shift = (slots - 1).bit_length()
+        self.slots = <int64_t>1 << self.shift
         if tick_ms >= INT64_MAX // self.slots:
             raise ValueError(f"tick_ms: {tick_ms} (expected: 0 < tick_ms < {INT64_MAX // self.slots})")
         self.mask = self.slots - 1
         self.tick_ms = tick_ms
         self.pending_max = pending_max
         self.queue_earliest_ms = INT64_MAX
-        self.words = (self.slots + 63) // 64
-        self.buckets = <Bucket*>calloc(self.slots, sizeof(Bucket))
-        self.occupied = <uint64_t*>calloc(self.words, sizeof(uint64_t))
+        self.coarse = max(self.slots, <int64_t>COARSE)
+        self.coarse_wheels = (63 - self.shift + COARSE_SHIFT - 1) // COARSE_SHIFT
+        coarse_buckets = self.coarse_wheels * COARSE
+        self.buckets = <Chain*>calloc(self.coarse + coarse_buckets, sizeof(Chain))
+        self.earliest_ms = <int64_t*>calloc(coarse_buckets, sizeof(int64_t))
+        self.occupied = <uint64_t*>calloc((self.coarse + coarse_buckets) // 64, sizeof(uint64_t))
         self.cancelled = <PyObject**>malloc(cancelled_max * sizeof(PyObject*))
-        if self.buckets == NULL or self.occupied == NULL or self.cancelled == NULL:
+        if self.buckets == NULL or self.earliest_ms == NULL or self.occupied == NULL or self.cancelled == NULL:
             raise MemoryError
         count_instance(self)
 
     def __dealloc__(self):
-        if self.cancelled != NULL and self.occupied != NULL and self.buckets != NULL:
+        if self.cancelled != NULL:
             release_all(self)
         uncount_instance(self)
         free(self.buckets)
+        free(self.earliest_ms)
         free(self.occupied)
         free(self.cancelled)
 
@@ -272,7 +289,7 @@ cdef class HashedWheelTimer:
         cdef int64_t tick
         if self.due.head != NULL:
             return self.tick * self.tick_ms
-        tick = earliest_tick(self, self.tick)
+        tick = next_tick(self, self.tick, True)
         if self.queue.head != NULL:
             tick = min(tick, tick_of(self, self.queue_earliest_ms))
         if tick == INT64_MAX:
@@ -288,8 +305,8 @@ cdef class HashedWheelTimer:
         self.stopped = True
         process_cancelled(self)
         collect(&self.due, unprocessed)
-        for slot in range(self.slots):
-            collect(&self.buckets[slot].chain, unprocessed)
+        for slot in range(self.coarse + self.coarse_wheels * COARSE):
+            collect(&self.buckets[slot], unprocessed)
         collect(&self.queue, unprocessed)
         release_all(self)
         uncount_instance(self)
@@ -329,15 +346,38 @@ cdef int collect_due(HashedWheelTimer self, int64_t now_tick) noexcept:
     cdef int64_t tick = self.tick
     while tick <= now_tick:
         self.tick = tick
+        self.visits += 1
+        if not come_down(self):
+            return 0
         transfer(self)
         expire(self)
         if self.queue.head != NULL:
             tick += 1
         else:
-            tick = earliest_tick(self, tick + 1)
+            tick = next_tick(self, tick + 1, False)
     if now_tick > self.tick:
         self.tick = now_tick
     return 0
+
+
+cdef bint come_down(HashedWheelTimer self) noexcept:
+    """Moves the timeouts of the coarse slots that have begun to finer ones. False: not all, the next `advance` goes on."""
+    cdef int64_t moved = 0
+    cdef int64_t wheel, index
+    cdef PyObject* timeout
+    for wheel in range(self.coarse_wheels):
+        index = self.coarse + wheel * COARSE + (self.tick >> (self.shift + wheel * COARSE_SHIFT) & (COARSE - 1))
+        while self.buckets[index].tail != NULL:
+            if moved == transfers_max:
+                return False
+            moved += 1
+            self.visits += 1
+            # To the front, the last one first: whoever came by a coarser wheel was scheduled before those who did not.
+            timeout = self.buckets[index].tail
+            unlink(&self.buckets[index], timeout)
+            put(self, timeout, True)
+        vacate(self, index)
+    return True
 
 
 cdef int transfer(HashedWheelTimer self) noexcept:
@@ -351,85 +391,91 @@ cdef int transfer(HashedWheelTimer self) noexcept:
         moved += 1
         timeout = self.queue.head
         unlink(&self.queue, timeout)
-        put(self, timeout)
+        put(self, timeout, False)
+    self.visits += moved
     self.queue_earliest_ms = INT64_MAX
     return 0
 
 
-cdef inline int put(HashedWheelTimer self, PyObject* timeout) noexcept:
-    """Appends to the bucket where the wheel will find it at its tick; at this tick if that is past."""
+cdef inline int put(HashedWheelTimer self, PyObject* timeout, bint to_front) noexcept:
+    """Into the bucket where the wheel will find it at its tick; at this tick if that is past."""
     cdef int64_t deadline_ms = (<Timeout>timeout).deadline_ms
-    cdef int64_t slot = max(tick_of(self, deadline_ms), self.tick) & self.mask
-    cdef Bucket* bucket = &self.buckets[slot]
-    if bucket.chain.head == NULL:
-        bucket.earliest_ms = deadline_ms
-        self.occupied[slot >> 6] |= <uint64_t>1 << (slot & 63)
-    elif deadline_ms < bucket.earliest_ms:
-        bucket.earliest_ms = deadline_ms
-    (<Timeout>timeout).slot = <uint32_t>slot
-    link(&bucket.chain, timeout, BUCKET)
+    cdef int64_t index = bucket_of(self, max(tick_of(self, deadline_ms), self.tick))
+    cdef uint64_t* word = &self.occupied[index >> 6]
+    cdef uint64_t bit = <uint64_t>1 << (index & 63)
+    if index >= self.coarse and (not word[0] & bit or deadline_ms < self.earliest_ms[index - self.coarse]):
+        self.earliest_ms[index - self.coarse] = deadline_ms
+    word[0] |= bit
+    (<Timeout>timeout).slot = <uint32_t>index
+    if to_front:
+        link_first(&self.buckets[index], timeout)
+    else:
+        link(&self.buckets[index], timeout, BUCKET)
     return 0
+
+
+cdef inline int64_t bucket_of(HashedWheelTimer self, int64_t tick) noexcept:
+    """The index of the bucket of a tick not yet past, in the finest wheel that reaches so far.
+
+    In a coarse wheel that is never the slot that has begun: whatever lies in that one would lie in a finer wheel.
+    """
+    cdef int64_t index = self.coarse
+    cdef int64_t shift = self.shift
+    if tick - self.tick < self.slots:
+        return tick & self.mask
+    while (tick >> shift) - (self.tick >> shift) >= COARSE:
+        index += COARSE
+        shift += COARSE_SHIFT
+    return index + (tick >> shift & (COARSE - 1))
 
 
 cdef int expire(HashedWheelTimer self) noexcept:
     """Moves what is due of the bucket of this tick to the due queue, and what was restarted to the bucket of its tick."""
-    cdef int64_t slot = self.tick & self.mask
-    cdef int64_t now_ms = self.tick * self.tick_ms
-    cdef Bucket* bucket = &self.buckets[slot]
-    cdef PyObject* timeout = bucket.chain.head
-    cdef PyObject* following
-    cdef int64_t deadline_ms
-    cdef int64_t earliest_ms = INT64_MAX
-    if timeout == NULL or bucket.earliest_ms > now_ms:
-        return 0
-    while timeout != NULL:
-        following = (<Timeout>timeout).next
-        deadline_ms = (<Timeout>timeout).deadline_ms
-        if deadline_ms <= now_ms:
-            unlink(&bucket.chain, timeout)
+    cdef int64_t index = self.tick & self.mask
+    cdef Chain* bucket = &self.buckets[index]
+    cdef PyObject* timeout
+    while bucket.head != NULL:
+        self.visits += 1
+        timeout = bucket.head
+        unlink(bucket, timeout)
+        if tick_of(self, (<Timeout>timeout).deadline_ms) <= self.tick:
             link(&self.due, timeout, DUE)
-        elif tick_of(self, deadline_ms) & self.mask != slot:
-            unlink(&bucket.chain, timeout)
-            put(self, timeout)
-        elif deadline_ms < earliest_ms:
-            earliest_ms = deadline_ms
-        timeout = following
-    bucket.earliest_ms = earliest_ms
-    if bucket.chain.head == NULL:
-        vacate(self, slot)
+        else:
+            put(self, timeout, False)
+    vacate(self, index)
     return 0
 
 
-cdef int64_t earliest_tick(HashedWheelTimer self, int64_t tick) noexcept:
-    """The earliest tick at which a bucket has to be visited, if all before `tick` were; INT64_MAX when all are empty.
+cdef int64_t next_tick(HashedWheelTimer self, int64_t tick, bint due) noexcept:
+    """The first tick, from `tick` on, at which there is something to do, if all before it are done; INT64_MAX: none.
 
-    Slots are looked at in the order in which the wheel reaches them: the first one due in this turn is the answer.
+    `due`: the first at which something may be due, rather than something to come down to a finer wheel.
     """
-    cdef int64_t first_slot = tick & self.mask
-    cdef int64_t word_index = first_slot >> 6
     cdef int64_t earliest = INT64_MAX
-    cdef int64_t found
-    cdef int64_t _visited
-    cdef uint64_t word = self.occupied[word_index] & (<uint64_t>-1 << (first_slot & 63))
-    for _visited in range(self.words + 1):
-        while word != 0:
-            found = visit_tick(self, tick, (word_index << 6) + lowest_bit(word))
-            if found - tick < self.slots:
-                return found
-            if found < earliest:
-                earliest = found
-            word &= word - 1
-        word_index += 1
-        if word_index == self.words:
-            word_index = 0
+    cdef int64_t index = tick & self.mask
+    cdef int64_t word_index = index >> 6
+    cdef int64_t words = (self.slots + 63) >> 6
+    cdef uint64_t word = self.occupied[word_index] & (<uint64_t>-1 << (index & 63))
+    cdef int64_t wheel, shift, begun, slot, found
+    cdef int64_t _looked
+    for _looked in range(words + 1):
+        if word != 0:
+            earliest = tick + (((word_index << 6) + lowest_bit(word) - tick) & self.mask)
+            break
+        word_index = (word_index + 1) & (words - 1)
         word = self.occupied[word_index]
+    for wheel in range(self.coarse_wheels):
+        word = self.occupied[(self.coarse >> 6) + wheel]
+        if word == 0:
+            continue
+        shift = self.shift + wheel * COARSE_SHIFT
+        begun = tick >> shift
+        slot = begun + lowest_bit(rotated(word, begun & (COARSE - 1)))
+        found = slot << shift
+        if due:
+            found = tick_of(self, self.earliest_ms[wheel * COARSE + (slot & (COARSE - 1))])
+        earliest = min(earliest, max(tick, found))
     return earliest
-
-
-cdef inline int64_t visit_tick(HashedWheelTimer self, int64_t tick, int64_t slot) noexcept:
-    """When the wheel, being at `tick`, is at this slot and not before its earliest deadline."""
-    cdef int64_t earliest = max(tick, tick_of(self, self.buckets[slot].earliest_ms))
-    return earliest + ((slot - earliest) & self.mask)
 
 
 # --- chains ----------------------------------------------------------------------------------------------------------
@@ -448,6 +494,19 @@ cdef int link(Chain* chain, PyObject* timeout, uint8_t place) noexcept:
     return 0
 
 
+cdef int link_first(Chain* chain, PyObject* timeout) noexcept:
+    """As `link`, to the front of a bucket."""
+    (<Timeout>timeout).next = chain.head
+    (<Timeout>timeout).prev = NULL
+    (<Timeout>timeout).place = BUCKET
+    if chain.head == NULL:
+        chain.tail = timeout
+    else:
+        (<Timeout>chain.head).prev = timeout
+    chain.head = timeout
+    return 0
+
+
 cdef inline int enqueue(HashedWheelTimer self, PyObject* timeout) noexcept:
     """Appends to the pending queue."""
     if (<Timeout>timeout).deadline_ms < self.queue_earliest_ms:
@@ -461,7 +520,7 @@ cdef inline Chain* chain_of(HashedWheelTimer self, PyObject* timeout) noexcept:
         return &self.queue
     if (<Timeout>timeout).place == DUE:
         return &self.due
-    return &self.buckets[(<Timeout>timeout).slot].chain
+    return &self.buckets[(<Timeout>timeout).slot]
 
 
 cdef int unlink(Chain* chain, PyObject* timeout) noexcept:
@@ -498,8 +557,8 @@ cdef int release(Chain* chain, PyObject* timeout) noexcept:
     return 0
 
 
-cdef int vacate(HashedWheelTimer self, int64_t slot) noexcept:
-    self.occupied[slot >> 6] &= ~(<uint64_t>1 << (slot & 63))
+cdef inline int vacate(HashedWheelTimer self, int64_t index) noexcept:
+    self.occupied[index >> 6] &= ~(<uint64_t>1 << (index & 63))
     return 0
 
 
@@ -512,15 +571,14 @@ cdef int collect(Chain* chain, list unprocessed) except -1:
 
 
 cdef int release_all(HashedWheelTimer self) noexcept:
-    cdef int64_t slot
-    cdef int64_t word_index
+    cdef int64_t index
     self.cancelled_count = 0
     release_chain(&self.due)
-    for word_index in range(self.words):
-        while self.occupied[word_index] != 0:
-            slot = (word_index << 6) + lowest_bit(self.occupied[word_index])
-            vacate(self, slot)
-            release_chain(&self.buckets[slot].chain)
+    for index in range(self.coarse + self.coarse_wheels * COARSE):
+        if self.occupied[index >> 6] == 0:
+            continue
+        vacate(self, index)
+        release_chain(&self.buckets[index])
     release_chain(&self.queue)
     self.queue_earliest_ms = INT64_MAX
     self.pending = 0

@@ -19,7 +19,8 @@ from tests.models.wheel import SlowTimeout, SlowTimer
 
 INT64_MAX = 2**63 - 1
 
-DELAYS_MS = st.one_of(st.integers(-5, 20), st.integers(0, 300), st.integers(0, 20_000))
+DELAYS_MS = st.one_of(st.integers(-5, 20), st.integers(0, 300), st.integers(0, 20_000), st.integers(0, 30_000_000))
+PASSED_MS = st.one_of(st.integers(0, 3), st.integers(0, 300), st.integers(0, 3000), st.integers(0, 10_000_000))
 
 
 def fail(timeout: Timeout, error: Exception) -> None:
@@ -92,16 +93,16 @@ class WheelMachine(RuleBasedStateMachine):
     @rule(pair=pairs, delay_ms=DELAYS_MS, then_ms=DELAYS_MS)
     def schedule_one_that_restarts(self, pair: tuple[Timeout, SlowTimeout], delay_ms: int, then_ms: int) -> None:
         self.moved = self.restarted = True
-        then_ms += 100_000  # whether the other one ran before, in the same tick, is not told by the rules
+        then_ms += 50_000_000  # whether the other one ran before, in the same tick, is not told by the rules
 
         def slow(timeout: SlowTimeout) -> None:
             self.twin.restart(timeout, self.now_ms, then_ms)
 
-        if pair[1].due_tick * self.wheel.tick_ms > self.now_ms + 60_000:
+        if pair[1].due_tick * self.wheel.tick_ms > self.now_ms + 40_000_000:
             self.wheel.schedule(self.now_ms, delay_ms, lambda timeout: timeout.restart(self.now_ms, then_ms), pair[0])
             self.twin.schedule(self.now_ms, delay_ms, slow, pair[1])
 
-    @rule(passed_ms=st.one_of(st.integers(0, 3), st.integers(0, 300), st.integers(0, 3000)))
+    @rule(passed_ms=PASSED_MS)
     def advance(self, passed_ms: int) -> None:
         self.now_ms += passed_ms
         assert self.wheel.advance(self.now_ms, fail) == self.twin.advance(self.now_ms)
@@ -152,7 +153,10 @@ TestWheelMachine.settings = settings(max_examples=150, stateful_step_count=60, d
 
 @given(
     st.sampled_from([1, 64, 2048]),
-    st.lists(st.tuples(st.integers(0, 50_000), st.integers(0, 100_000), st.booleans()), max_size=200),
+    st.lists(
+        st.tuples(st.integers(0, 50_000), st.one_of(st.integers(0, 100_000), st.integers(0, 10**10)), st.booleans()),
+        max_size=200,
+    ),
 )
 def test_every_timeout_runs_at_its_own_millisecond(slots: int, plan: list[tuple[int, int, bool]]) -> None:
     """Woken only when it asks for it, a wheel of 1 ms ticks is never early, never late, loses none, runs none cancelled."""
@@ -176,7 +180,7 @@ def test_every_timeout_runs_at_its_own_millisecond(slots: int, plan: list[tuple[
             assert timeout.cancel() is True
         else:
             expected.append((scheduled_ms + delay_ms, number))
-    run_until(200_000)
+    run_until(2 * 10**10)
     assert ran == sorted(expected)
     assert timer.pending == 0
     assert all(timeout.cancelled for timeout in cancelled)
@@ -444,6 +448,54 @@ def test_one_hundred_thousand_pending_timeouts_are_cheap() -> None:
     timeout = timer.schedule(0, 1, repr)
     assert sys.getsizeof(timeout) <= 100
     assert not gc.is_tracked(timeout)  # nor does the garbage collector walk them
+
+
+def test_a_tick_costs_what_is_due_however_many_are_pending() -> None:
+    """A thousand timeouts run out over ten seconds, among a million others that do not: not one more is looked at."""
+
+    def visits_among(others: int) -> int:
+        timer = HashedWheelTimer()
+        for number in range(others):
+            timer.schedule(0, 20_000 + number * 7919 % 86_400_000, repr)
+        for number in range(1000):
+            timer.schedule(0, 10 * number, repr)
+        while timer.wakeup_ms() == 0:
+            timer.advance(0, fail)
+        before = timer.visits
+        assert sum(timer.advance(now_ms, fail) for now_ms in range(1, 10_000)) == 999
+        timer.stop()
+        return timer.visits - before
+
+    assert visits_among(0) == visits_among(1_000_000) <= 10_000 + 3 * 1000
+
+
+def test_a_timeout_is_looked_at_a_few_times_in_its_life_however_many_there_are() -> None:
+    """A million timeouts over a day, woken for when the wheel asks for it: none is counted down at every turn."""
+    timer = HashedWheelTimer()
+    ran: list[int] = []
+    count = 1_000_000
+    for number in range(count):
+        timer.schedule(0, number * 7919 % 86_400_000, ran.append, number)
+    wakeups = 0
+    while (wakeup_ms := timer.wakeup_ms()) is not None:
+        wakeups += timer.advance(wakeup_ms, fail) > 0
+    assert sorted(ran) == list(range(count))
+    assert timer.visits <= 7 * count  # the pending queue, three coarse wheels, its bucket, its tick, beginnings of slots
+    assert wakeups == len({number * 7919 % 86_400_000 for number in range(count)})
+
+
+def test_what_comes_down_from_a_coarse_wheel_is_limited_too() -> None:
+    """The rest follows in the next advance, in the order in which it was scheduled."""
+    timer = HashedWheelTimer()
+    ran: list[int] = []
+    count = wheel.TRANSFERS_MAX + 3
+    for number in range(count):
+        timer.schedule(0, 5000, ran.append, number)
+    for _ in range(2):
+        assert timer.advance(0, fail) == 0
+    while timer.wakeup_ms() == 5000:
+        timer.advance(5000, fail)
+    assert ran == list(range(count))
 
 
 def test_more_than_256_live_wheels_are_warned_of_once() -> None:
