@@ -1,5 +1,7 @@
 from libc.stdint cimport int32_t, uint8_t
 
+from nacosx._core.nghttp2 cimport nghttp2_data_source_read_callback, nghttp2_session
+
 cdef enum:
     FRAME_BYTES = 5  # compressed flag and big-endian length, before every gRPC message
 
@@ -42,5 +44,12 @@ cdef class Call:
     cdef int keep(self, const uint8_t* at, size_t size) except -1
     cdef int queue(self, bytes piece) except -1
     cdef int copy_out(self, uint8_t* target, size_t size) except -1
+    cdef int answer(self, nghttp2_session* session, list pieces, nghttp2_data_source_read_callback read) except -1
+    cdef int answer_status(self, nghttp2_session* session, int status, str message) except -1
+    cdef int answer_plain(
+        self, nghttp2_session* session, bytes http_status, bytes text, nghttp2_data_source_read_callback read
+    ) except -1
+    cdef int end(self, int status, str message) except -1
+    cdef int submit_trailers(self, nghttp2_session* session) except -1
 
-cdef bytes percent_encoded(str message)
+cdef int check(int code) except -1

@@ -1,4 +1,4 @@
-"""One gRPC call on the server: bytes of the request → messages, messages of the answer → bytes. Used by `http2`.
+"""One gRPC call on the server: bytes of the request → messages; messages, status and trailers of the answer. Used by `http2`.
 
 A message is framed by a compressed flag, four bytes of length and that many bytes (gRPC PROTOCOL-HTTP2). It may come in any
 parts; one that comes whole is copied once.
@@ -10,6 +10,8 @@ from cpython.list cimport PyList_GET_ITEM
 from libc.stdint cimport uint8_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy
+
+from nacosx._core.nghttp2 cimport *
 
 import zlib
 
@@ -55,11 +57,59 @@ cdef bytes inflated(bytes message, Py_ssize_t size_max):
             return b"".join(parts)
 
 
+# --- header fields ---------------------------------------------------------------------------------------------------
+
+
+cdef int check(int code) except -1:
+    """What nghttp2 says to a submission."""
+    if code < 0:
+        raise RuntimeError(nghttp2_strerror(code).decode())
+    return 0
+
+
+cdef nghttp2_nv field(bytes name, bytes value) noexcept:
+    """Both strings must outlive the submission."""
+    cdef nghttp2_nv result
+    result.name = <uint8_t*>PyBytes_AS_STRING(name)
+    result.namelen = PyBytes_GET_SIZE(name)
+    result.value = <uint8_t*>PyBytes_AS_STRING(value)
+    result.valuelen = PyBytes_GET_SIZE(value)
+    result.flags = NGHTTP2_NV_FLAG_NONE
+    return result
+
+
+cdef nghttp2_nv constant(bytes name, bytes value) noexcept:
+    """Both strings live as long as this module, so nghttp2 need not copy them."""
+    cdef nghttp2_nv result = field(name, value)
+    result.flags = NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE
+    return result
+
+
+cdef bytes STATUS = b":status"
+cdef bytes CONTENT_TYPE = b"content-type"
+cdef bytes GRPC_STATUS = b"grpc-status"
+cdef bytes GRPC_MESSAGE = b"grpc-message"
+cdef bytes GRPC_ACCEPT_ENCODING = b"grpc-accept-encoding"
+cdef bytes HTTP_200 = b"200"
+cdef bytes APPLICATION_GRPC = b"application/grpc"
+cdef bytes STATUS_OK = b"0"
+cdef bytes GZIP = b"gzip"
+
+cdef nghttp2_nv[2] RESPONSE_FIELDS
+cdef nghttp2_nv[1] OK_FIELDS
+RESPONSE_FIELDS[0] = constant(STATUS, HTTP_200)
+RESPONSE_FIELDS[1] = constant(CONTENT_TYPE, APPLICATION_GRPC)
+OK_FIELDS[0] = constant(GRPC_STATUS, STATUS_OK)
+
+
 cdef bytes percent_encoded(str message):
     """gRPC PROTOCOL-HTTP2, Percent-Encoded: all but printable ASCII without the percent sign."""
     return b"".join(
         [bytes((byte,)) if 0x20 <= byte <= 0x7E and byte != 0x25 else b"%%%02X" % byte for byte in message.encode()]
     )
+
+
+# --- the call --------------------------------------------------------------------------------------------------------
 
 
 @cython.final
@@ -163,3 +213,63 @@ cdef class Call:
             del self.pieces[:self.piece]
             self.piece = 0
         return 0
+
+    # --- the answer ---
+
+    cdef int answer(self, nghttp2_session* session, list pieces, nghttp2_data_source_read_callback read) except -1:
+        """Headers, then the pieces and whatever is queued later; `read` takes them and calls for the trailers."""
+        cdef nghttp2_data_provider provider
+        self.answered = True
+        self.pieces = pieces
+        for piece in pieces:
+            self.left += PyBytes_GET_SIZE(<bytes>piece)
+        provider.source.ptr = <void*>self
+        provider.read_callback = read
+        return check(nghttp2_submit_response(session, self.stream_id, RESPONSE_FIELDS, 2, &provider))
+
+    cdef int answer_status(self, nghttp2_session* session, int status, str message) except -1:
+        """Nothing but a status: Trailers-Only."""
+        cdef nghttp2_nv[5] fields
+        cdef bytes status_text = b"%d" % status
+        cdef bytes message_text = percent_encoded(message)
+        self.answered = self.ending = True
+        fields[0] = RESPONSE_FIELDS[0]
+        fields[1] = RESPONSE_FIELDS[1]
+        fields[2] = field(GRPC_STATUS, status_text)
+        fields[3] = field(GRPC_MESSAGE, message_text)
+        fields[4] = constant(GRPC_ACCEPT_ENCODING, GZIP)
+        # A client that used an encoding we do not know is told the one we do.
+        cdef size_t count = 5 if self.encoding is not None else 4
+        return check(nghttp2_submit_response(session, self.stream_id, fields, count, NULL))
+
+    cdef int answer_plain(
+        self, nghttp2_session* session, bytes http_status, bytes text, nghttp2_data_source_read_callback read
+    ) except -1:
+        """An answer of plain HTTP."""
+        cdef nghttp2_nv[2] fields
+        cdef nghttp2_data_provider provider
+        self.answered = self.ending = True
+        self.pieces = [text]
+        self.left = PyBytes_GET_SIZE(text)
+        fields[0] = field(STATUS, http_status)
+        fields[1] = field(CONTENT_TYPE, b"text/plain")
+        provider.source.ptr = <void*>self
+        provider.read_callback = read
+        return check(nghttp2_submit_response(session, self.stream_id, fields, 2, &provider))
+
+    cdef int end(self, int status, str message) except -1:
+        """After what is queued come trailers with this status."""
+        self.ending = True
+        self.status = status
+        self.status_message = message
+        return 0
+
+    cdef int submit_trailers(self, nghttp2_session* session) except -1:
+        cdef nghttp2_nv[2] fields
+        if self.status == 0:
+            return check(nghttp2_submit_trailer(session, self.stream_id, OK_FIELDS, 1))
+        cdef bytes status_text = b"%d" % self.status
+        cdef bytes message_text = percent_encoded(self.status_message)
+        fields[0] = field(GRPC_STATUS, status_text)
+        fields[1] = field(GRPC_MESSAGE, message_text)
+        return check(nghttp2_submit_trailer(session, self.stream_id, fields, 2))

@@ -19,7 +19,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 from libc.string cimport memcmp, memcpy
 
-from nacosx._core.grpc_call cimport Call, percent_encoded
+from nacosx._core.grpc_call cimport Call, check
 from nacosx._core.nghttp2 cimport *
 
 from nacosx._core.grpc_call import INTERNAL, OK, RESOURCE_EXHAUSTED, UNIMPLEMENTED, RefusedError
@@ -42,6 +42,7 @@ cdef enum:
     STREAM_WINDOW_BYTES = 1024 * 1024  # of a call of the client, as grpc-java
     CONNECTION_WINDOW_BYTES = 4 * 1024 * 1024
     HEADER_LIST_BYTES_MAX = 8192  # as grpc-java; a client tells nothing else in its header fields
+    NAME_BYTES_MAX = 200  # of what a client asked for, in the status that refuses it
     CONTINUATIONS_MAX = 8
     SETTINGS_MAX = 32  # entries in one SETTINGS frame
     ACKNOWLEDGEMENTS_MAX = 1000  # unread PING and SETTINGS acknowledgements
@@ -56,43 +57,6 @@ cdef enum:
 # Filled and read within one `drain`; the GIL is held all the time, so one is enough for all sessions.
 cdef uint8_t output[OUTPUT_BYTES]
 cdef size_t output_size = 0
-
-
-# --- header fields ---------------------------------------------------------------------------------------------------
-
-
-cdef nghttp2_nv field(bytes name, bytes value) noexcept:
-    """Both strings must outlive the call that takes the field, or be constants of this module."""
-    cdef nghttp2_nv result
-    result.name = <uint8_t*>PyBytes_AS_STRING(name)
-    result.namelen = PyBytes_GET_SIZE(name)
-    result.value = <uint8_t*>PyBytes_AS_STRING(value)
-    result.valuelen = PyBytes_GET_SIZE(value)
-    result.flags = NGHTTP2_NV_FLAG_NONE
-    return result
-
-
-cdef nghttp2_nv constant(bytes name, bytes value) noexcept:
-    cdef nghttp2_nv result = field(name, value)
-    result.flags = NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE
-    return result
-
-
-cdef bytes STATUS = b":status"
-cdef bytes CONTENT_TYPE = b"content-type"
-cdef bytes GRPC_STATUS = b"grpc-status"
-cdef bytes GRPC_MESSAGE = b"grpc-message"
-cdef bytes GRPC_ACCEPT_ENCODING = b"grpc-accept-encoding"
-cdef bytes HTTP_200 = b"200"
-cdef bytes APPLICATION_GRPC = b"application/grpc"
-cdef bytes STATUS_OK = b"0"
-cdef bytes GZIP = b"gzip"
-
-cdef nghttp2_nv[2] RESPONSE_FIELDS
-cdef nghttp2_nv[1] OK_FIELDS
-RESPONSE_FIELDS[0] = constant(STATUS, HTTP_200)
-RESPONSE_FIELDS[1] = constant(CONTENT_TYPE, APPLICATION_GRPC)
-OK_FIELDS[0] = constant(GRPC_STATUS, STATUS_OK)
 
 
 cdef bint equal(const uint8_t* at, size_t size, bytes expected) noexcept:
@@ -183,9 +147,7 @@ cdef class Session:
             self.add_budget(min(elapsed_ms, <int64_t>3_600_000) * IDLE_FRAMES_PER_SECOND)
         self.inbound_bytes -= self.batch_bytes
         self.batch_bytes = 0
-        if nghttp2_session_mem_recv(
-            self.session, <const uint8_t*>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data)
-        ) < 0:
+        if nghttp2_session_mem_recv(self.session, <const uint8_t*>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data)) < 0:
             self.finish()
         events = self.events
         self.events = []
@@ -278,9 +240,7 @@ cdef class Session:
     @property
     def closed(self):
         """Nothing more will be read; once drained, the connection can be closed."""
-        return self.finished or not (
-            nghttp2_session_want_read(self.session) or nghttp2_session_want_write(self.session)
-        )
+        return self.finished or not (nghttp2_session_want_read(self.session) or nghttp2_session_want_write(self.session))
 
     cdef int fail(self, Exception error) noexcept:
         """A callback raised: nghttp2 gives up."""
@@ -302,61 +262,24 @@ cdef class Session:
 
     cdef int answer(self, Call call, list pieces) except -1:
         """Headers now, then the pieces and whatever is queued later, then trailers."""
-        cdef nghttp2_data_provider provider
-        call.answered = True
-        call.pieces = pieces
-        for piece in pieces:
-            call.left += PyBytes_GET_SIZE(<bytes>piece)
+        call.answer(self.session, pieces, read_pieces)
         self.queued_bytes += call.left
-        provider.source.ptr = <void*>call
-        provider.read_callback = read_pieces
-        return check(nghttp2_submit_response(self.session, call.stream_id, RESPONSE_FIELDS, 2, &provider))
+        return 0
 
     cdef int end_call(self, Call call, int status, str message) except -1:
-        cdef nghttp2_nv[5] fields
-        call.ending = True
         call.deaf = True
-        if call.answered:
-            call.status = status
-            call.status_message = message
-            nghttp2_session_resume_data(self.session, call.stream_id)
-            return 0
-        call.answered = True
-        cdef bytes status_text = b"%d" % status
-        cdef bytes message_text = percent_encoded(message)
-        fields[0] = RESPONSE_FIELDS[0]
-        fields[1] = RESPONSE_FIELDS[1]
-        fields[2] = field(GRPC_STATUS, status_text)
-        fields[3] = field(GRPC_MESSAGE, message_text)
-        fields[4] = constant(GRPC_ACCEPT_ENCODING, GZIP)
-        cdef size_t count = 5 if call.encoding is not None else 4
-        return check(nghttp2_submit_response(self.session, call.stream_id, fields, count, NULL))
-
-    cdef int submit_trailers(self, Call call) except -1:
-        cdef nghttp2_nv[2] fields
-        if call.status == OK:
-            return check(nghttp2_submit_trailer(self.session, call.stream_id, OK_FIELDS, 1))
-        cdef bytes status_text = b"%d" % call.status
-        cdef bytes message_text = percent_encoded(call.status_message)
-        fields[0] = field(GRPC_STATUS, status_text)
-        fields[1] = field(GRPC_MESSAGE, message_text)
-        return check(nghttp2_submit_trailer(self.session, call.stream_id, fields, 2))
+        if not call.answered:
+            return call.answer_status(self.session, status, message)
+        call.end(status, message)
+        nghttp2_session_resume_data(self.session, call.stream_id)
+        return 0
 
     cdef int refuse_plain(self, Call call) except -1:
         """Tells a client that does not speak gRPC so, in words it understands."""
-        cdef bytes http_status = b"415" if call.is_post else b"405"
         cdef bytes text = b"This port speaks gRPC: POST with content-type application/grpc only.\n"
-        cdef nghttp2_nv[2] fields
-        cdef nghttp2_data_provider provider
-        call.answered = call.ending = True
-        call.pieces = [text]
-        call.left = 0 if call.is_head else PyBytes_GET_SIZE(text)
+        call.answer_plain(self.session, b"415" if call.is_post else b"405", b"" if call.is_head else text, read_pieces)
         self.queued_bytes += call.left
-        fields[0] = field(STATUS, http_status)
-        fields[1] = field(CONTENT_TYPE, b"text/plain")
-        provider.source.ptr = <void*>call
-        provider.read_callback = read_pieces
-        return check(nghttp2_submit_response(self.session, call.stream_id, fields, 2, &provider))
+        return 0
 
     # --- what nghttp2 tells ---
 
@@ -379,7 +302,7 @@ cdef class Session:
         elif name_size == 12 and memcmp(name, b"content-type", 12) == 0:
             call.is_grpc = value_size >= 16 and memcmp(value, b"application/grpc", 16) == 0
         elif name_size == 13 and memcmp(name, b"grpc-encoding", 13) == 0:
-            call.is_gzip = equal(value, value_size, GZIP)
+            call.is_gzip = equal(value, value_size, b"gzip")
             if not call.is_gzip and not equal(value, value_size, b"identity"):
                 call.encoding = PyBytes_FromStringAndSize(<const char*>value, value_size)
         return 0
@@ -390,10 +313,10 @@ cdef class Session:
             call.deaf = call.plain = True
             return 0
         if call.other_path is not None:
-            name = call.other_path.decode("utf-8", "replace").lstrip("/")
+            name = call.other_path[:NAME_BYTES_MAX].decode("utf-8", "replace").lstrip("/")
             return self.end_call(call, UNIMPLEMENTED, "Method not found: " + name)
         if call.encoding is not None:
-            name = call.encoding.decode("utf-8", "replace")
+            name = call.encoding[:NAME_BYTES_MAX].decode("utf-8", "replace")
             return self.end_call(call, UNIMPLEMENTED, "Can't find decompressor for " + name)
         if call.streaming:
             self.answer(call, [])
@@ -411,9 +334,7 @@ cdef class Session:
             if message is not None:
                 call.held += PyBytes_GET_SIZE(message)
             if call.held - call.charged > self.inbound_bytes_max - min(self.inbound_bytes, self.inbound_bytes_max):
-                return self.end_call(
-                    call, RESOURCE_EXHAUSTED, "too many bytes wait for an answer on this connection"
-                )
+                return self.end_call(call, RESOURCE_EXHAUSTED, "too many bytes wait for an answer on this connection")
             self.inbound_bytes += call.held - call.charged
             call.charged = call.held
             if message is None:
@@ -468,9 +389,7 @@ cdef class Session:
                 call = self.find(frame.hd.stream_id)
                 if call is not None and not call.remote_ended:
                     # RFC 9113 §8.1: the rest of the request is not needed.
-                    nghttp2_submit_rst_stream(
-                        self.session, NGHTTP2_FLAG_NONE, frame.hd.stream_id, NGHTTP2_NO_ERROR
-                    )
+                    nghttp2_submit_rst_stream(self.session, NGHTTP2_FLAG_NONE, frame.hd.stream_id, NGHTTP2_NO_ERROR)
         elif frame.hd.type == NGHTTP2_RST_STREAM and frame.rst_stream.error_code != NGHTTP2_NO_ERROR:
             self.spend_budget(RESET_COST)
         return 0
@@ -516,12 +435,6 @@ cdef class Session:
 # --- callbacks of nghttp2 --------------------------------------------------------------------------------------------
 # They are called within receive and drain, with the GIL held, and no exception may pass through nghttp2: the session keeps
 # it, and receive or drain raises it.
-
-
-cdef int check(int code) except -1:
-    if code < 0:
-        raise RuntimeError(nghttp2_strerror(code).decode())
-    return 0
 
 
 cdef int on_begin_frame(nghttp2_session* _, const nghttp2_frame_hd* head, void* user_data) noexcept:
@@ -635,7 +548,7 @@ cdef ssize_t read_pieces(
         if not call.plain:
             data_flags[0] |= NGHTTP2_DATA_FLAG_NO_END_STREAM
             try:
-                (<Session>user_data).submit_trailers(call)
+                call.submit_trailers((<Session>user_data).session)
             except Exception as error:
                 return (<Session>user_data).fail(error)
     return call.left

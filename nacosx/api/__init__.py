@@ -2,6 +2,7 @@
 
 http         the seam to wire.http: Route, Response builders, parameter access
 grpc         the seam to wire.grpc: Connection, Rpc
+jackson      JSON bodies, read as leniently as the Java server reads them
 namespaces   the spellings of the default namespace
 checks       names, lengths and characters (the parameter checker of Nacos 2.2.3+)
 config_form  what a client asks for when it publishes or removes, in either protocol, and the command it becomes

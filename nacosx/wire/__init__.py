@@ -3,6 +3,7 @@
 listener    one port, both protocols: the first bytes tell HTTP/1.1 from h2c; TLS later
 http        an HTTP/1.1 connection: keep-alive, pipelining, timeouts, drain; routes requests to the desk
 multipart   the fields of multipart/form-data bodies
-grpc        a gRPC connection: unary and stream calls, handshake, pushes with acks, detection
+grpc        what gRPC connections share: who is registered, pushes, the ejector, the orderly stop
+grpc_connection   one of them: unary and stream calls, handshake, pushes with acks, detection
 udp         the datagram door of 1.x push
 """
