@@ -84,6 +84,7 @@ class LogGroup:
         self._pending = 0
         self._pending_bytes = 0
         self._idle: asyncio.Future[None] | None = None
+        self._refused = 0  # by the disk, since it last took a write
         # Since the last snapshot.
         self._entries_since = 0
         self._bytes_since = 0
@@ -152,6 +153,9 @@ class LogGroup:
         if error is None:
             self._entries_since += len(batch)
             self._bytes_since += size
+            if self._refused:
+                log.warning("the log can be written again, %d writes were refused meanwhile", self._refused)
+                self._refused = 0
             self._apply(batch, last_index)
             self._maybe_snapshot()
         else:
@@ -188,7 +192,9 @@ class LogGroup:
             self._rows.write(last_index, rows)
 
     def _refuse(self, batch: Sequence[Proposal], error: OSError) -> None:
-        log.error("%d writes were refused, the log cannot be written: %s", len(batch), error)
+        if not self._refused:  # once, not for every write: the disk that is full may hold the server's own log
+            log.error("the log cannot be written, writes are refused until it can: %s", error)
+        self._refused += len(batch)
         for _, future in batch:
             if not future.done():
                 future.set_exception(NacosError(SERVER, f"the write could not be stored: {error.strerror or error}"))

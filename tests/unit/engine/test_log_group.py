@@ -241,11 +241,19 @@ def test_a_disk_that_fails_is_told_nothing_is_applied_and_the_next_write_works(
                 await future
             assert caught.value.kind == SERVER
         assert (g.content, g.group.applied_index) == (b"a: 1", 1)
+        again = g.group.propose(publish("a: 2"))
+        await turn()
+        g.log.fail(OSError(errno.ENOSPC, "No space left on device"))
+        with pytest.raises(NacosError):
+            await again
         await g.commit(publish("a: 3"))
         assert (g.content, g.group.applied_index) == (b"a: 3", 2)
 
     asyncio.run(tell())
-    assert "2 writes were refused" in caplog.text
+    assert [record.getMessage() for record in caplog.records] == [
+        "the log cannot be written, writes are refused until it can: [Errno 28] No space left on device",
+        "the log can be written again, 3 writes were refused meanwhile",
+    ]
 
 
 @story
