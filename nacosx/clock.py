@@ -10,6 +10,9 @@ class Clock(Protocol):
     def monotonic_ms(self) -> int:
         """Milliseconds that never go back; the origin is arbitrary. For every deadline."""
 
+    def next_ms(self) -> int:
+        """The first monotonic millisecond that is not before now: what a delay counts from, so that nothing ends early."""
+
     def wall_ms(self) -> int:
         """Milliseconds since the epoch; may jump. For what people and clients are shown."""
 
@@ -21,6 +24,9 @@ class SystemClock:
 
     def monotonic_ms(self) -> int:
         return time.monotonic_ns() // 1_000_000
+
+    def next_ms(self) -> int:
+        return -(-time.monotonic_ns() // 1_000_000)
 
     def wall_ms(self) -> int:
         return time.time_ns() // 1_000_000
@@ -36,6 +42,9 @@ class VirtualClock:
         self._wall_ms = wall_ms
 
     def monotonic_ms(self) -> int:
+        return self._monotonic_ms
+
+    def next_ms(self) -> int:
         return self._monotonic_ms
 
     def wall_ms(self) -> int:

@@ -29,6 +29,8 @@ ENTRANCES = {
     "nacosx.__main__": "python -m nacosx",
     "nacosx.cli": "the console script",
     "nacosx._core.processor": "for the queues of the Raft groups; proven before they stand on it",
+    "nacosx.engine.repeated_timer": "for the elections and heart beats of the Raft groups",
+    "nacosx.engine.timer_thread": "for those of them that must not wait for the event loop",
 }
 
 TOP_LEVEL = {"pyproject.toml", "setup.py", "README.md", "nacosx", "tests", "bench", "ci"}

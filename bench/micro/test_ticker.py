@@ -98,7 +98,7 @@ def test_wakeup_of_a_crowded_wheel(benchmark: Any, crowded: HashedWheelTimer) ->
 
 
 def test_wakeup_of_a_wheel_full_of_far_deadlines(benchmark: Any) -> None:
-    """The worst case of a wheel that counts rounds: every slot is occupied and none is due in this turn; one call, not BATCH."""
+    """The worst case of counting rounds: every slot is occupied, none is due in this turn; one call, not BATCH."""
     wheel = HashedWheelTimer()
     for number in range(2048):
         wheel.schedule(0, 3_600_000 + number, ignore)

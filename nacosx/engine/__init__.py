@@ -2,6 +2,8 @@
 
 ports       what the engine needs from outside: pushes, datagrams, log storage, snapshots, rows
 ticker      one hashed-wheel timer, one wake-up of the event loop
+timer_thread      the same wheel in a thread of its own
+repeated_timer    a timer that begins anew after every run, on either of the two
 gateway     the single way to change state: `submit` (ephemeral, at once) and `propose` (durable, when on disk)
 log_group   the group of one that makes a command durable: encode → log → applied in order → answered; snapshots
 recovery    how the rooms come back from disk

@@ -35,11 +35,12 @@ class Ticker:
     `timeouts_max` > 0 limits the pending timeouts (`RejectedError` above); 0 = no limit.
     """
 
-    __slots__ = ("_failed", "_loop", "_monotonic_ms", "_schedule", "_wakeup", "_wakeup_ms", "_wheel")
+    __slots__ = ("_failed", "_loop", "_monotonic_ms", "_next_ms", "_schedule", "_wakeup", "_wakeup_ms", "_wheel")
 
     def __init__(self, loop: Loop, clock: Clock, *, timeouts_max: int = 0) -> None:
         self._loop = loop
         self._monotonic_ms = clock.monotonic_ms
+        self._next_ms = clock.next_ms
         self._wheel = HashedWheelTimer(pending_max=timeouts_max)
         self._schedule = self._wheel.schedule
         self._wakeup: Wakeup | None = None
@@ -54,7 +55,7 @@ class Ticker:
         Raises `RejectedError` at the limit and `RuntimeError` once stopped.
         """
         if since_ms is None:
-            since_ms = self._monotonic_ms()
+            since_ms = self._next_ms() if delay_ms > 0 else self._monotonic_ms()
         timeout = self._schedule(since_ms, delay_ms, callback, argument)
         if since_ms + delay_ms < self._wakeup_ms:
             self._wake_at(since_ms + delay_ms)
@@ -65,7 +66,7 @@ class Ticker:
 
         Much cheaper than cancel and schedule when the deadline moves away, as that of an idle connection does.
         """
-        now_ms = self._monotonic_ms()
+        now_ms = self._next_ms()
         if not timeout.restart(now_ms, delay_ms):
             return False
         if now_ms + delay_ms < self._wakeup_ms:

@@ -480,7 +480,9 @@ def test_a_timeout_is_looked_at_a_few_times_in_its_life_however_many_there_are()
     while (wakeup_ms := timer.wakeup_ms()) is not None:
         wakeups += timer.advance(wakeup_ms, fail) > 0
     assert sorted(ran) == list(range(count))
-    assert timer.visits <= 7 * count  # the pending queue, three coarse wheels, its bucket, its tick, beginnings of slots
+    assert (
+        timer.visits <= 7 * count
+    )  # the pending queue, three coarse wheels, its bucket, its tick, beginnings of slots
     assert wakeups == len({number * 7919 % 86_400_000 for number in range(count)})
 
 
