@@ -7,6 +7,7 @@ entry     the codec of a log entry (CRC32C)
 wal       segmented append log, group fdatasync in a thread without the GIL
 flush     what that thread does
 segment   the bytes of a log segment, and what is believed after a crash
+recovery  how a log is opened
 disk      system calls on files without the GIL, and faults to be met on purpose
 form      urlencoded forms: bytes → dict
 http1     server side of HTTP/1.1: bytes → requests

@@ -10,7 +10,13 @@ cdef enum Operation:
     OP_RENAME = 5
     OP_UNLINK = 6
     OP_SYNC_DIRECTORY = 7
-    OPERATIONS = 8
+    OP_OPEN = 8
+    OP_READ = 9
+    OP_SEEK = 10
+    OPERATIONS = 11
+
+cdef enum:
+    DESCRIPTORS = 1024  # whose failed syncs are remembered
 
 cdef struct Fault:
     int64_t calls  # so far
@@ -18,17 +24,22 @@ cdef struct Fault:
     int64_t times  # calls that fail then; -1 for ever
     int error
     uint64_t written  # bytes that a failing write has written nevertheless
+    uint64_t short_bytes  # what one system call takes or gives at most; 0: all of it
 
 cdef struct FaultTable:
     Fault of[OPERATIONS]
     bint held  # syncs wait
     int waiting  # for the hold to end
     void* gate
+    bint unsynced[DESCRIPTORS]  # a sync of this descriptor has failed
+    int64_t resyncs  # syncs of such a descriptor
 
 # Each returns 0 or an errno. `faults` may be NULL.
 cdef int disk_create(FaultTable* faults, const char* path, int* fd) noexcept nogil
 cdef int disk_write(FaultTable* faults, int fd, const uint8_t* data, size_t size, uint64_t offset) noexcept nogil
-cdef int disk_read(int fd, uint8_t* into, size_t size, uint64_t offset) noexcept nogil
+cdef int disk_open(FaultTable* faults, const char* path, int* fd) noexcept nogil
+cdef int disk_data(FaultTable* faults, int fd, uint64_t offset, uint64_t* begin, uint64_t* end) noexcept nogil
+cdef int disk_read(FaultTable* faults, int fd, uint8_t* into, size_t size, uint64_t offset) noexcept nogil
 cdef int disk_sync(FaultTable* faults, int fd) noexcept nogil
 cdef int disk_truncate(FaultTable* faults, int fd, uint64_t size) noexcept nogil
 cdef int disk_allocate(FaultTable* faults, int fd, uint64_t size) noexcept nogil

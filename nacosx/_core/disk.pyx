@@ -5,12 +5,13 @@ once or later, a write half done. Without `Faults` a call costs one comparison w
 """
 
 cimport cython
-from libc.errno cimport EINTR, EIO, errno
+from libc.errno cimport EINTR, EIO, ENXIO, errno
+from libc.stdint cimport INT64_MAX
 from libc.stdio cimport rename
 from libc.stdlib cimport calloc, free
 from posix.fcntl cimport O_CLOEXEC, O_CREAT, O_DIRECTORY, O_RDONLY, O_RDWR, O_TRUNC, open
 from posix.types cimport off_t
-from posix.unistd cimport close, fdatasync, fsync, ftruncate, pread, pwrite, unlink
+from posix.unistd cimport close, fdatasync, fsync, ftruncate, lseek, pread, pwrite, unlink
 
 cdef extern from "<fcntl.h>" nogil:
     int fallocate(int fd, int mode, off_t offset, off_t size) noexcept
@@ -29,7 +30,13 @@ cdef extern from "<pthread.h>" nogil:
     int pthread_cond_wait(pthread_cond_t* condition, pthread_mutex_t* mutex) noexcept
     int pthread_cond_broadcast(pthread_cond_t* condition) noexcept
 
-OPERATION_NAMES = ("create", "write", "sync", "truncate", "allocate", "rename", "unlink", "sync_directory")
+cdef extern from "<unistd.h>" nogil:
+    int SEEK_DATA
+    int SEEK_HOLE
+
+OPERATION_NAMES = (
+    *("create", "write", "sync", "truncate", "allocate", "rename", "unlink", "sync_directory", "open", "read", "seek"),
+)
 
 
 cdef struct Gate:
@@ -70,12 +77,21 @@ cdef class Faults:
         fault.times = times
         pthread_mutex_unlock(&gate.mutex)
 
+    def shorten(self, str operation, uint64_t size):
+        """The system calls of `operation`, "read" or "write", do not fail, but take or give at most `size` bytes each."""
+        cdef Gate* gate = <Gate*>self.table.gate
+        cdef Fault* fault = &self.table.of[OPERATION_NAMES.index(operation)]
+        pthread_mutex_lock(&gate.mutex)
+        fault.short_bytes = size
+        pthread_mutex_unlock(&gate.mutex)
+
     def heal(self):
-        """Nothing fails any more."""
+        """Nothing fails or falls short any more."""
         cdef Gate* gate = <Gate*>self.table.gate
         pthread_mutex_lock(&gate.mutex)
         for operation in range(<int>OPERATIONS):
             self.table.of[operation].times = 0
+            self.table.of[operation].short_bytes = 0
         pthread_mutex_unlock(&gate.mutex)
 
     def calls(self, str operation):
@@ -86,6 +102,15 @@ cdef class Faults:
         cdef int64_t calls = fault.calls
         pthread_mutex_unlock(&gate.mutex)
         return calls
+
+    @property
+    def resyncs(self):
+        """How often a descriptor was synced although a sync of it had failed before, which must never be."""
+        cdef Gate* gate = <Gate*>self.table.gate
+        pthread_mutex_lock(&gate.mutex)
+        cdef int64_t resyncs = self.table.resyncs
+        pthread_mutex_unlock(&gate.mutex)
+        return resyncs
 
     def hold(self):
         """Whoever calls sync from now on waits until `release`."""
@@ -131,12 +156,49 @@ cdef int met(FaultTable* faults, Operation operation) noexcept nogil:
     return error
 
 
+cdef size_t portion(FaultTable* faults, Operation operation, size_t size) noexcept nogil:
+    """How much of `size` bytes one system call is given."""
+    if faults == NULL:
+        return size
+    cdef Gate* gate = <Gate*>faults.gate
+    pthread_mutex_lock(&gate.mutex)
+    cdef uint64_t short_bytes = faults.of[<int>operation].short_bytes
+    pthread_mutex_unlock(&gate.mutex)
+    return min(size, <size_t>short_bytes) if short_bytes else size
+
+
+cdef void note_descriptor(FaultTable* faults, int fd, bint fresh, int error) noexcept nogil:
+    """Remembers which descriptors failed to sync. `fresh`: the number belongs to another file now."""
+    if faults == NULL or fd < 0 or <size_t>fd >= DESCRIPTORS:
+        return
+    cdef Gate* gate = <Gate*>faults.gate
+    cdef bint* unsynced = &faults.unsynced[<size_t>fd]
+    pthread_mutex_lock(&gate.mutex)
+    if fresh:
+        unsynced[0] = False
+    else:
+        faults.resyncs += unsynced[0]
+        unsynced[0] = unsynced[0] or error != 0
+    pthread_mutex_unlock(&gate.mutex)
+
+
 cdef int disk_create(FaultTable* faults, const char* path, int* fd) noexcept nogil:
     """Creates or empties a file, for reading and writing."""
     cdef int error = met(faults, OP_CREATE)
     if error:
         return error
     fd[0] = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, <int>0o644)
+    note_descriptor(faults, fd[0], True, 0)
+    return errno if fd[0] < 0 else 0
+
+
+cdef int disk_open(FaultTable* faults, const char* path, int* fd) noexcept nogil:
+    """Opens a file that is there, for reading and writing."""
+    cdef int error = met(faults, OP_OPEN)
+    if error:
+        return error
+    fd[0] = open(path, O_RDWR | O_CLOEXEC)
+    note_descriptor(faults, fd[0], True, 0)
     return errno if fd[0] < 0 else 0
 
 
@@ -149,7 +211,7 @@ cdef int disk_write(FaultTable* faults, int fd, const uint8_t* data, size_t size
     cdef size_t done = 0
     cdef Py_ssize_t written
     while done < size:
-        written = pwrite(fd, data + done, size - done, <off_t>(offset + done))
+        written = pwrite(fd, data + done, portion(faults, OP_WRITE, size - done), <off_t>(offset + done))
         if written < 0:
             if errno == EINTR:
                 continue
@@ -158,12 +220,30 @@ cdef int disk_write(FaultTable* faults, int fd, const uint8_t* data, size_t size
     return 0
 
 
-cdef int disk_read(int fd, uint8_t* into, size_t size, uint64_t offset) noexcept nogil:
+cdef int disk_data(FaultTable* faults, int fd, uint64_t offset, uint64_t* begin, uint64_t* end) noexcept nogil:
+    """Where, from `offset` on, the next part of the file is that was ever written; INT64_MAX when none is."""
+    cdef int error = met(faults, OP_SEEK)
+    if error:
+        return error
+    cdef off_t at = lseek(fd, <off_t>offset, SEEK_DATA)
+    if at < 0:
+        begin[0] = end[0] = INT64_MAX
+        return 0 if errno == ENXIO else errno
+    begin[0] = at
+    at = lseek(fd, at, SEEK_HOLE)
+    end[0] = at
+    return errno if at < 0 else 0
+
+
+cdef int disk_read(FaultTable* faults, int fd, uint8_t* into, size_t size, uint64_t offset) noexcept nogil:
     """Reads everything; EIO when the file ends before."""
+    cdef int error = met(faults, OP_READ)
+    if error:
+        return error
     cdef size_t done = 0
     cdef Py_ssize_t got
     while done < size:
-        got = pread(fd, into + done, size - done, <off_t>(offset + done))
+        got = pread(fd, into + done, portion(faults, OP_READ, size - done), <off_t>(offset + done))
         if got < 0:
             if errno == EINTR:
                 continue
@@ -187,9 +267,10 @@ cdef int disk_sync(FaultTable* faults, int fd) noexcept nogil:
         faults.waiting -= 1
         pthread_mutex_unlock(&gate.mutex)
     cdef int error = met(faults, OP_SYNC)
-    if error:
-        return error
-    return errno if fdatasync(fd) < 0 else 0
+    if error == 0 and fdatasync(fd) < 0:
+        error = errno
+    note_descriptor(faults, fd, False, error)
+    return error
 
 
 cdef int disk_truncate(FaultTable* faults, int fd, uint64_t size) noexcept nogil:

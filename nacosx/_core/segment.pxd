@@ -21,13 +21,15 @@ cdef struct Segment:
     bint lingers  # creating it failed, and yet the file may be there
     uint64_t torn  # bytes behind `end` that a write left which nobody was told of
 
-# Entries with consecutive indexes that lie one after the other in a segment.
+# Entries of one term and kind with consecutive indexes that lie one after the other in a segment.
 cdef struct Run:
     uint64_t first_index
     uint64_t count
     uint64_t sequence  # of the segment
     uint64_t offset
     uint64_t size  # in bytes
+    uint64_t term
+    uint8_t kind
 
 cdef struct Runs:
     Run* items
@@ -43,7 +45,7 @@ cdef int segment_create(
     FaultTable* faults, const char* directory, const char* draft, const char* path, Segment* segment
 ) noexcept nogil
 cdef void frame_close(const Segment* segment, uint8_t* frame, size_t payload_size, uint32_t count) noexcept nogil
-cdef Segment segment_open(str path, uint64_t sequence, uint64_t first_index) except *
+cdef Segment segment_open(FaultTable* faults, str path, uint64_t sequence, uint64_t first_index) except *
 cdef uint64_t segment_recover(
-    str path, Segment* segment, uint64_t end, bint newest, uint64_t last_index, Runs* runs
+    FaultTable* faults, str path, Segment* segment, uint64_t end, bint newest, uint64_t last_index, Runs* runs
 ) except? 0

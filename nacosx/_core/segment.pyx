@@ -24,14 +24,14 @@ cimport cython
 from libc.errno cimport errno
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcmp, memcpy, memmove, memset
-from posix.fcntl cimport O_CLOEXEC, O_RDWR, open
 from posix.stat cimport fstat, struct_stat
-from posix.types cimport off_t
-from posix.unistd cimport close, lseek
+from posix.unistd cimport close
 
 from nacosx._core.disk cimport (
     disk_allocate,
     disk_create,
+    disk_data,
+    disk_open,
     disk_read,
     disk_rename,
     disk_sync,
@@ -45,10 +45,6 @@ from nacosx._core.entry cimport ENTRY_OK, EntryFault, EntryView, crc32c_extend, 
 import os
 
 from nacosx._core.entry import FAULTS as ENTRY_FAULTS
-
-cdef extern from "<unistd.h>" nogil:
-    int SEEK_DATA
-    int SEEK_HOLE
 
 cdef enum:
     SECTOR = 512
@@ -191,18 +187,16 @@ cdef void frame_close(const Segment* segment, uint8_t* frame, size_t payload_siz
 # --- reading -----------------------------------------------------------------------------------------------------------
 
 
-cdef Segment segment_open(str path, uint64_t sequence, uint64_t first_index) except *:
+cdef Segment segment_open(FaultTable* faults, str path, uint64_t sequence, uint64_t first_index) except *:
     """Opens a segment whose name says these two, and checks its header."""
     cdef Segment segment
     cdef uint8_t block[HEADER_SIZE]
     cdef uint32_t version, crc
-    segment.fd = open(os.fsencode(path), O_RDWR | O_CLOEXEC)
-    if segment.fd < 0:
-        raise OSError(errno, os.strerror(errno), path)
+    check(disk_open(faults, os.fsencode(path), &segment.fd), path)
     try:
         if os.fstat(segment.fd).st_size < SEGMENT_HEADER:
             raise CorruptLogError(path, 0, "the file is shorter than the header of a segment")
-        check(disk_read(segment.fd, block, HEADER_SIZE, 0), path)
+        check(disk_read(faults, segment.fd, block, HEADER_SIZE, 0), path)
         memcpy(&version, block + 8, 4)
         memcpy(&crc, block + 12, 4)
         memset(block + 12, 0, 4)
@@ -248,7 +242,7 @@ cdef class Image:
         free(self.data)
 
 
-cdef Image image_of(str path, int fd, uint64_t end):
+cdef Image image_of(FaultTable* faults, str path, int fd, uint64_t end):
     """Reads the parts of the file that hold data, up to `end`."""
     cdef struct_stat status
     cdef Image image = Image()
@@ -259,15 +253,14 @@ cdef Image image_of(str path, int fd, uint64_t end):
     image.data = <uint8_t*>calloc(1, max(size, <uint64_t>1))
     if image.data == NULL:
         raise MemoryError
-    cdef off_t begin = 0
-    cdef off_t hole
-    while begin < <off_t>size:
-        begin = lseek(fd, begin, SEEK_DATA)
-        if begin < 0 or begin >= <off_t>size:
-            break  # ENXIO: a hole up to the end
-        hole = lseek(fd, begin, SEEK_HOLE)
-        hole = <off_t>size if hole < 0 else min(hole, <off_t>size)
-        check(disk_read(fd, image.data + begin, hole - begin, begin), path)
+    cdef uint64_t begin = 0
+    cdef uint64_t hole = 0
+    while begin < size:
+        check(disk_data(faults, fd, begin, &begin, &hole), path)
+        if begin >= size:
+            break
+        hole = min(hole, size)
+        check(disk_read(faults, fd, image.data + begin, hole - begin, begin), path)
         image.size = hole
         begin = hole
     return image
@@ -327,14 +320,14 @@ cdef uint64_t later_frame(const Segment* segment, Image image, uint64_t offset) 
 
 
 cdef uint64_t segment_recover(
-    str path, Segment* segment, uint64_t end, bint newest, uint64_t last_index, Runs* runs
+    FaultTable* faults, str path, Segment* segment, uint64_t end, bint newest, uint64_t last_index, Runs* runs
 ) except? 0:
     """Reads the segment up to `end` and adds its entries to `runs`; returns the last index after it.
 
     In the newest segment `end` is not known: its valid part ends where a frame is not whole, and what follows must be a
     torn write. `segment.end` tells where. CorruptLogError otherwise.
     """
-    cdef Image image = image_of(path, segment.fd, end)
+    cdef Image image = image_of(faults, path, segment.fd, end)
     cdef uint64_t offset = SEGMENT_HEADER
     cdef Frame frame = Frame(0, 0, 0)
     while True:
@@ -404,7 +397,7 @@ cdef uint64_t entries_of(
     """Adds the entries of an intact frame to `runs`; returns the last index after it."""
     cdef uint64_t position = offset + FRAME_HEADER
     cdef EntryView view
-    cdef Run run = Run(0, 0, sequence, 0, 0)
+    cdef Run run = Run(0, 0, sequence, 0, 0, 0, 0)
     cdef bint truncation
     for _ in range(frame.count):
         entry_read(image.data + position, image.size - position, &view)
@@ -414,13 +407,15 @@ cdef uint64_t entries_of(
         if truncation:
             if run.count:
                 add(runs, run)
-            run = Run(view.index + 1, 0, sequence, 0, 0)
+            run = Run(view.index + 1, 0, sequence, 0, 0, 0, 0)
             add(runs, run)
-        elif run.count:
+        elif run.count and run.term == view.term and run.kind == view.kind:
             run.count += 1
             run.size += view.size
         else:
-            run = Run(view.index, 1, sequence, position, view.size)
+            if run.count:
+                add(runs, run)
+            run = Run(view.index, 1, sequence, position, view.size, view.term, view.kind)
         last_index = view.index
         position += view.size
     if run.count:

@@ -22,21 +22,22 @@ from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memmove, strdup
 from posix.unistd cimport close, read
 
-from nacosx._core.disk cimport (
-    Faults,
-    disk_allocate,
-    disk_read,
-    disk_sync,
-    disk_sync_directory,
-    disk_truncate,
+from nacosx._core.disk cimport Faults, disk_read
+from nacosx._core.entry cimport (
+    ENTRY_CONFIGURATION,
+    ENTRY_HEADER,
+    ENTRY_OK,
+    Entry,
+    EntryView,
+    entry_of,
+    entry_read,
+    entry_write,
 )
-from nacosx._core.entry cimport ENTRY_HEADER, ENTRY_OK, EntryView, entry_of, entry_read, entry_write
 from nacosx._core.flush cimport (
     Buffer,
     Completion,
     Log,
     disk_thread,
-    newest,
     pthread_cond_destroy,
     pthread_cond_init,
     pthread_cond_signal,
@@ -46,8 +47,8 @@ from nacosx._core.flush cimport (
     pthread_mutex_lock,
     pthread_mutex_unlock,
     pthread_t,
-    roll,
 )
+from nacosx._core.recovery cimport make_directory, recover
 from nacosx._core.segment cimport (
     FRAME_HEADER,
     FRAME_TRAILER,
@@ -55,12 +56,9 @@ from nacosx._core.segment cimport (
     Run,
     Segment,
     runs_reserve,
-    segment_open,
-    segment_recover,
 )
 
 import os
-import re
 
 from nacosx._core.entry import DATA_BYTES_MAX, KIND_MAX
 from nacosx._core.segment import CorruptLogError
@@ -128,14 +126,19 @@ cdef void put(Log* log, uint8_t kind, uint64_t term, uint64_t index, const uint8
     buffer.last_index = log.last_index = index
 
 
-cdef void begin_run(Buffer* buffer, uint64_t first_index, uint64_t count, size_t size) noexcept:
+cdef void begin_run(
+    Buffer* buffer, uint64_t first_index, uint64_t count, size_t size, uint64_t term, uint8_t kind
+) noexcept:
     """Notes where `count` entries of `size` bytes are going to lie in the frame."""
     cdef Run* last = &buffer.runs.items[buffer.runs.count - 1] if buffer.runs.count else NULL
-    if last != NULL and last.count and last.first_index + last.count == first_index:
+    if (
+        last != NULL and last.count and last.first_index + last.count == first_index
+        and last.term == term and last.kind == kind
+    ):
         last.count += count
         last.size += size
         return
-    buffer.runs.items[buffer.runs.count] = Run(first_index, count, 0, FRAME_HEADER + buffer.size, size)
+    buffer.runs.items[buffer.runs.count] = Run(first_index, count, 0, FRAME_HEADER + buffer.size, size, term, kind)
     buffer.runs.count += 1
 
 
@@ -187,7 +190,7 @@ cdef class Wal:
         log.segments = <Segment*>malloc(log.segments_room * sizeof(Segment))
         if log.directory == NULL or log.segments == NULL:
             raise MemoryError
-        make_directory(directory)
+        make_directory(log.faults, directory)
         self.cut_bytes = recover(log, directory)
         log.wakeup = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)
         if log.wakeup < 0:
@@ -267,7 +270,7 @@ cdef class Wal:
         error = enter(log, size, 1)
         if error == 0:
             buffer = &log.buffers[log.filling]
-            begin_run(buffer, log.last_index + 1, len(items), size)
+            begin_run(buffer, log.last_index + 1, len(items), size, term, kind)
             for item in items:
                 put(log, kind, term, log.last_index + 1, <const uint8_t*>PyBytes_AS_STRING(item), PyBytes_GET_SIZE(item))
             buffer.operations += 1
@@ -277,6 +280,49 @@ cdef class Wal:
         pthread_mutex_unlock(&log.mutex)
         refuse(error)
         return last_index
+
+    def append_entries(self, entries not None):
+        """Queues entries as they are, as one operation; the first must follow `last_index`, and each the one before.
+
+        As a follower gets them: of any terms and kinds. OSError as `append`, ValueError: nothing is queued.
+        """
+        cdef list items = list(entries)
+        cdef Log* log = self.log
+        cdef Buffer* buffer
+        cdef Entry entry, before = None
+        cdef size_t size = 0
+        cdef uint64_t runs = 0
+        cdef int error = EINVAL
+        for entry in items:
+            if entry is None or PyBytes_GET_SIZE(entry.data) > DATA_MAX or entry.kind == 0 or entry.kind > 254:
+                raise ValueError(f"an entry is of a kind from 1 to {KIND_MAX} and holds at most {DATA_BYTES_MAX} bytes")
+            if before is not None and entry.index != before.index + 1:
+                raise ValueError(f"entry {entry.index} does not follow entry {before.index}")
+            runs += before is None or entry.term != before.term or entry.kind != before.kind
+            size += ENTRY_HEADER + PyBytes_GET_SIZE(entry.data)
+            before = entry
+        if before is None:
+            raise ValueError("append_entries takes at least one entry")
+        entry = items[0]
+        pthread_mutex_lock(&log.mutex)
+        if entry.index == log.last_index + 1:
+            error = enter(log, size, runs)
+        if error == 0:
+            buffer = &log.buffers[log.filling]
+            for entry in items:
+                begin_run(buffer, entry.index, 1, ENTRY_HEADER + PyBytes_GET_SIZE(entry.data), entry.term, entry.kind)
+                put(
+                    log, entry.kind, entry.term, entry.index,
+                    <const uint8_t*>PyBytes_AS_STRING(entry.data), PyBytes_GET_SIZE(entry.data),
+                )
+            buffer.operations += 1
+            log.outstanding += 1
+            pthread_cond_signal(&log.work)
+        pthread_mutex_unlock(&log.mutex)
+        if error == EINVAL:
+            raise ValueError(f"entry {(<Entry>items[0]).index} does not follow the last one, {log.last_index}")
+        refuse(error)
+        return before.index
 
     def truncate_suffix(self, uint64_t last_index_kept):
         """Queues, as one operation, that the entries above are forgotten."""
@@ -289,7 +335,7 @@ cdef class Wal:
             error = enter(log, ENTRY_HEADER, 1)
         if error == 0:
             buffer = &log.buffers[log.filling]
-            buffer.runs.items[buffer.runs.count] = Run(last_index_kept + 1, 0, 0, 0, 0)
+            buffer.runs.items[buffer.runs.count] = Run(last_index_kept + 1, 0, 0, 0, 0, 0, 0)
             buffer.runs.count += 1
             put(log, KIND_TRUNCATION, 0, last_index_kept, NULL, 0)
             buffer.operations += 1
@@ -340,6 +386,47 @@ cdef class Wal:
         finally:
             free(window.bytes)
         return entries
+
+    def get(self, uint64_t index):
+        """The entry, or None when it is not on disk or no longer kept. Errors as of `read`."""
+        cdef Window window = Window(NULL, 0, 0, 0, 0)
+        cdef Run run
+        cdef list entries = []
+        if index < self.log.first_index:
+            return None
+        try:
+            if not fetch(self.log, index, &run, &window):
+                return None
+            take(self.log, &run, &window, index, entries)
+        finally:
+            free(window.bytes)
+        return entries[0]
+
+    def term(self, uint64_t index):
+        """The term of the entry, or None when it is not on disk or no longer kept. Does not read the disk."""
+        cdef Log* log = self.log
+        cdef Run run
+        cdef Segment* segment
+        pthread_mutex_lock(&log.mutex)
+        cdef bint found = index >= log.first_index and find(log, index, &run, &segment)
+        pthread_mutex_unlock(&log.mutex)
+        return run.term if found else None
+
+    def configurations(self):
+        """The configuration entries on disk, in order. Errors as of `read`."""
+        cdef Log* log = self.log
+        cdef Run* run
+        cdef uint64_t index
+        cdef size_t position
+        cdef list indexes = []
+        pthread_mutex_lock(&log.mutex)
+        for position in range(log.runs.count):
+            run = &log.runs.items[position]
+            if run.kind == ENTRY_CONFIGURATION:
+                for index in range(max(run.first_index, log.first_index), run.first_index + run.count):
+                    indexes.append(index)
+        pthread_mutex_unlock(&log.mutex)
+        return [self.get(found) for found in indexes]
 
     def truncate_prefix(self, uint64_t first_index_kept):
         """Forgets the entries below. Their files go by and by, whole; after a restart `first_index` tells what is left."""
@@ -418,7 +505,7 @@ cdef bint fetch(Log* log, uint64_t index, Run* run, Window* window) except -1:
             free(window.bytes)
             window.bytes = <uint8_t*>malloc(size)
             window.room = size if window.bytes != NULL else 0
-        error = ENOMEM if window.bytes == NULL else disk_read(segment.fd, window.bytes, size, run.offset)  # io
+        error = ENOMEM if window.bytes == NULL else disk_read(log.faults, segment.fd, window.bytes, size, run.offset)  # io
         window.sequence, window.offset, window.size = run.sequence, run.offset, size
     pthread_mutex_unlock(&log.mutex)
     refuse(error)
@@ -466,113 +553,6 @@ cdef size_t take(Log* log, const Run* run, const Window* window, uint64_t first_
 
 
 # --- beginning and end -----------------------------------------------------------------------------------------------------
-
-
-cdef int make_directory(str directory) except -1:
-    """So that it is still there after a power failure."""
-    if os.path.isdir(directory):
-        return 0
-    os.makedirs(directory, exist_ok=True)
-    cdef bytes parent = os.fsencode(os.path.dirname(os.path.abspath(directory)))
-    cdef int error = disk_sync_directory(NULL, parent)
-    if error:
-        raise OSError(error, os.strerror(error), directory)
-    return 0
-
-
-cdef uint64_t recover(Log* log, str directory) except? 0:
-    """Opens and reads every segment; returns the bytes of a torn write that were cut off."""
-    cdef uint64_t last_index
-    cdef Segment* segment
-    cdef size_t position
-    open_segments(log, directory)
-    if log.segments_count == 0:
-        begin(log, directory)
-    last_index = log.segments[0].first_index - 1
-    log.first_index = log.segments[0].first_index
-    for position in range(log.segments_count):
-        segment = &log.segments[position]
-        path = path_of(directory, segment.sequence, segment.first_index)
-        if segment.first_index != last_index + 1:
-            raise CorruptLogError(path, 24, f"the segment begins with entry {segment.first_index} after entry {last_index}")
-        if position + 1 < log.segments_count:
-            last_index = segment_recover(
-                path, segment, log.segments[position + 1].previous_end, False, last_index, &log.runs
-            )
-        else:
-            last_index = segment_recover(path, segment, <uint64_t>-1, True, last_index, &log.runs)
-    # A truncation in the oldest segment may reach below what the segment begins with.
-    if log.runs.count:
-        log.first_index = min(log.first_index, log.runs.items[0].first_index)
-    else:
-        log.first_index = last_index + 1
-    log.last_index = log.durable_index = last_index
-    settle(newest(log), log.segment_bytes, directory)
-    return newest(log).torn
-
-
-cdef int begin(Log* log, str directory) except -1:
-    cdef int error = roll(log, 0, 1, 0)
-    if error:
-        raise OSError(error, os.strerror(error), directory)
-    return 0
-
-
-cdef int settle(Segment* segment, uint64_t capacity, str directory) except -1:
-    """Cuts a torn write off the newest segment, and makes sure that what was read from it is on disk."""
-    cdef int error = 0
-    if segment.torn:
-        error = disk_truncate(NULL, segment.fd, segment.end)
-    segment.capacity = max(capacity, segment.end)
-    disk_allocate(NULL, segment.fd, segment.capacity)
-    error = error or disk_sync(NULL, segment.fd)
-    if error:
-        raise OSError(error, os.strerror(error), path_of(directory, segment.sequence, segment.first_index))
-    return 0
-
-
-cdef str path_of(str directory, uint64_t sequence, uint64_t first_index):
-    return os.path.join(directory, f"{sequence:016x}-{first_index:016x}.wal")
-
-
-cdef int open_segments(Log* log, str directory) except -1:
-    """Opens what belongs to the log, in order, and removes what a crash has left over."""
-    cdef Segment segment
-    cdef size_t room
-    names = []
-    for name in os.listdir(directory):
-        if name == "draft.tmp":
-            os.unlink(os.path.join(directory, name))
-        elif found := re.fullmatch(r"([0-9a-f]{16})-([0-9a-f]{16})\.wal", name):
-            names.append((int(found[1], 16), int(found[2], 16)))
-    names.sort()
-    room = max(2 * len(names), 16)
-    free(log.segments)
-    log.segments = <Segment*>malloc(room * sizeof(Segment))
-    if log.segments == NULL:
-        raise MemoryError
-    log.segments_room = room
-    expected = names[0][0] if names else 0
-    for sequence, first_index in names:
-        path = path_of(directory, sequence, first_index)
-        if sequence != expected:
-            raise CorruptLogError(path, 0, f"the segment before it, {expected:016x}, is missing or there twice")
-        expected += 1
-        segment = segment_open(path, sequence, first_index)
-        if segment.previous_end == 0:  # the log begins here: what comes before was forgotten by a reset
-            while log.segments_count:
-                log.segments_count -= 1
-                close(log.segments[log.segments_count].fd)
-                os.unlink(
-                    path_of(
-                        directory,
-                        log.segments[log.segments_count].sequence,
-                        log.segments[log.segments_count].first_index,
-                    )
-                )
-        log.segments[log.segments_count] = segment
-        log.segments_count += 1
-    return 0
 
 
 cdef int start_thread(Log* log) except -1:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from nacosx._core.disk import Faults
+from nacosx._core.entry import CONFIGURATION, Entry
 from nacosx._core.wal import DATA_BYTES_MAX, Wal
 from tests.models.wal import SlowEntry, SlowLog, read_log, write_segment
 from tests.wal_directory import crashed, entries, opened, recovered, settle, stored
@@ -37,6 +38,19 @@ class WalMachine(RuleBasedStateMachine):
     @rule(data=DATA, term=st.integers(0, 2**64 - 1), kind=st.integers(1, 254))
     def append(self, data: list[bytes], term: int, kind: int) -> None:
         assert self.wal.append(data, term=term, kind=kind) == self.slow.append(data, term, kind)
+        self.queued += 1
+
+    @rule(
+        items=st.lists(
+            st.tuples(st.integers(1, 3), st.integers(1, 4), st.binary(max_size=2000)), min_size=1, max_size=8
+        )
+    )
+    def append_entries(self, items: list[tuple[int, int, bytes]]) -> None:
+        """As a follower gets them: several terms and kinds in one operation."""
+        following = [Entry(self.slow.last_index + 1 + number, *item) for number, item in enumerate(items)]
+        assert self.wal.append_entries(following) == following[-1].index
+        for term, kind, data in items:
+            self.slow.append([data], term, kind)
         self.queued += 1
 
     @precondition(lambda self: self.slow.entries)
@@ -71,6 +85,19 @@ class WalMachine(RuleBasedStateMachine):
         self.wait()
         first = data.draw(st.integers(self.slow.first_index, self.slow.last_index + 2))
         assert entries(self.wal, first, bytes_max=bytes_max) == [e for e in self.slow.entries if e.index >= first]
+
+    @rule(data=st.data())
+    def look_up(self, data: st.DataObject) -> None:
+        self.wait()
+        slow = {entry.index: entry for entry in self.slow.entries}
+        index = data.draw(st.integers(max(self.slow.first_index - 2, 0), self.slow.last_index + 2))
+        found = self.wal.get(index)
+        assert (None if found is None else SlowEntry(found.index, found.term, found.kind, found.data)) == slow.get(
+            index
+        )
+        assert self.wal.term(index) == (slow[index].term if index in slow else None)
+        configurations = [entry.index for entry in self.slow.entries if entry.kind == CONFIGURATION]
+        assert [entry.index for entry in self.wal.configurations()] == configurations
 
     @rule()
     def reopen(self) -> None:
@@ -231,6 +258,25 @@ def test_what_is_no_entry_is_refused_and_nothing_is_queued(tmp_path: Path) -> No
         wal.append([None], term=1)  # type: ignore[list-item]
     assert wal.last_index == 0
     assert stored(wal, b"good") == 1
+    wal.close()
+
+
+def test_entries_that_do_not_follow_are_refused_and_nothing_is_queued(tmp_path: Path) -> None:
+    wal = opened(tmp_path)
+    stored(wal, b"1", b"2")
+    with pytest.raises(ValueError, match="entry 4 does not follow the last one, 2"):
+        wal.append_entries([Entry(4, 1, 1, b"")])
+    with pytest.raises(ValueError, match="entry 5 does not follow entry 3"):
+        wal.append_entries([Entry(3, 1, 1, b""), Entry(5, 1, 1, b"")])
+    with pytest.raises(ValueError, match="at least one entry"):
+        wal.append_entries([])
+    for kind in (0, 255):
+        with pytest.raises(ValueError, match="a kind from 1 to 254"):
+            wal.append_entries([Entry(3, 1, kind, b"")])
+    with pytest.raises(TypeError):
+        wal.append_entries([b"3"])  # type: ignore[list-item]
+    assert wal.last_index == 2
+    assert wal.append_entries([Entry(3, 7, 1, b"3")]) == 3
     wal.close()
 
 
