@@ -42,6 +42,7 @@ cdef class Call:
     cdef bytes next_message(self, const uint8_t** at, size_t* size, size_t size_max)
     cdef int begin_message(self, size_t size_max) except -1
     cdef int keep(self, const uint8_t* at, size_t size) except -1
+    cdef void drop_buffer(self) noexcept
     cdef int queue(self, bytes piece) except -1
     cdef int copy_out(self, uint8_t* target, size_t size) except -1
     cdef int answer(self, nghttp2_session* session, list pieces, nghttp2_data_source_read_callback read) except -1

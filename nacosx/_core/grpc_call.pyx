@@ -149,6 +149,7 @@ cdef class Call:
             if self.have == self.size:
                 if message is None:
                     message = PyBytes_FromStringAndSize(<const char*>self.buffer, self.size)
+                    self.drop_buffer()
                 self.frame_have = 0
                 return inflated(message, size_max) if self.frame[0] else message
         return None
@@ -183,6 +184,12 @@ cdef class Call:
             self.buffer_size = wanted
         memcpy(self.buffer + self.have, at, size)
         return 0
+
+    cdef void drop_buffer(self) noexcept:
+        free(self.buffer)
+        self.buffer = NULL
+        self.held -= self.buffer_size
+        self.buffer_size = 0
 
     # --- messages of the answer ---
 

@@ -33,7 +33,8 @@ class Session:
         permit_keep_alive_ms: int = 300_000,
     ) -> Self:
         """`message_bytes_max`: of a request message, also when inflated. `inbound_bytes_max`: received for all calls that are
-        not over. `send_queue_bytes_max`: messages waiting on streams; above it, pushes and new calls are refused.
+        not over. `send_queue_bytes_max`: messages waiting on streams; above it, pushes and new calls are refused, but into an
+        empty queue a message of any size goes.
         `permit_keep_alive_ms`: a client that pings more often, with nothing sent to it in between, is told to go away."""
 
     def receive(self, data: bytes, now_ms: int) -> list[tuple[int, int, Any]]:

@@ -103,7 +103,7 @@ cdef class Session:
         bytes stream_path not None,
         size_t message_bytes_max=MESSAGE_BYTES_MAX,
         size_t inbound_bytes_max=64 * 1024 * 1024,
-        size_t send_queue_bytes_max=16 * 1024 * 1024,
+        size_t send_queue_bytes_max=4 * 1024 * 1024,
         uint32_t concurrent_streams_max=1024,
         int64_t permit_keep_alive_ms=300_000,
     ):
@@ -185,7 +185,7 @@ cdef class Session:
         cdef size_t size = PyBytes_GET_SIZE(head) + PyBytes_GET_SIZE(body) + PyBytes_GET_SIZE(tail)
         if call is None or call.ending or not call.streaming:
             return False
-        if self.queued_bytes + size > self.send_queue_bytes_max:
+        if self.queued_bytes and self.queued_bytes + size > self.send_queue_bytes_max:
             return False
         call.pieces.append(head)
         call.pieces.append(body)
@@ -333,10 +333,11 @@ cdef class Session:
                 return self.end_call(call, refused.status, refused.message)
             if message is not None:
                 call.held += PyBytes_GET_SIZE(message)
-            if call.held - call.charged > self.inbound_bytes_max - min(self.inbound_bytes, self.inbound_bytes_max):
-                return self.end_call(call, RESOURCE_EXHAUSTED, "too many bytes wait for an answer on this connection")
-            self.inbound_bytes += call.held - call.charged
+            self.inbound_bytes += call.held
+            self.inbound_bytes -= call.charged
             call.charged = call.held
+            if self.inbound_bytes > self.inbound_bytes_max:
+                return self.end_call(call, RESOURCE_EXHAUSTED, "too many bytes wait for an answer on this connection")
             if message is None:
                 break
             if call.streaming:

@@ -28,7 +28,8 @@ SWEEP_MS = 3_000  # NacosRuntimeConnectionEjector: every 3 s
 KEEP_ALIVE_MS = 7_200_000  # nacos.remote.server.grpc.sdk.keep-alive-time
 KEEP_ALIVE_TIMEOUT_MS = 20_000  # …keep-alive-timeout
 PERMIT_KEEP_ALIVE_MS = 300_000  # …permit-keep-alive-time
-SEND_QUEUE_BYTES_MAX = 16 * 1024 * 1024
+SEND_QUEUE_BYTES_MAX = 4 * 1024 * 1024
+TRANSPORTS_MAX = 100_000  # registered or not
 RESET_TIMEOUT_MS = 3_000  # ConnectionManager.loadSingle
 
 
@@ -45,7 +46,8 @@ class GrpcServer:
     """`connection` is the protocol factory. Implements `engine.ports.Pushes`.
 
     `on_connected(connection)` is called when a client has registered, `on_disconnected(connection_id)` when it is gone.
-    `connections_max` counts registered clients, -1 = no limit. `local_ip` is told in the metadata of pushes, as Java does.
+    `connections_max` counts registered clients, -1 = no limit; `transports_max` those that are not, too.
+    `local_ip` is told in the metadata of pushes, as Java does.
     Until `started` is set, requests are answered with error 300 and SDK clients are not registered.
     """
 
@@ -59,6 +61,7 @@ class GrpcServer:
         *,
         local_ip: str = "",
         connections_max: int = -1,
+        transports_max: int = TRANSPORTS_MAX,
         message_bytes_max: int = MESSAGE_BYTES_MAX,
         send_queue_bytes_max: int = SEND_QUEUE_BYTES_MAX,
         keep_alive_ms: int = KEEP_ALIVE_MS,
@@ -80,6 +83,7 @@ class GrpcServer:
         self.keep_alive_ms = keep_alive_ms
         self.keep_alive_timeout_ms = keep_alive_timeout_ms
         self.permit_keep_alive_ms = permit_keep_alive_ms
+        self._transports_max = transports_max
         self._on_connected = on_connected
         self._on_disconnected = on_disconnected
         self._request_ids = 0
@@ -124,11 +128,14 @@ class GrpcServer:
 
     # --- what connections tell ---
 
-    def add(self, connection: GrpcConnection) -> None:
-        """A transport is there."""
+    def add(self, connection: GrpcConnection) -> bool:
+        """A transport is there; False when it is one too many."""
+        if len(self.transports) >= self._transports_max:
+            return False
         self.transports.add(connection)
         if self._sweep_timeout is None:
             self._sweep_timeout = self.ticker.schedule(SWEEP_MS, self._sweep)
+        return True
 
     def register(self, connection: GrpcConnection) -> bool:
         """A client has introduced itself; False when it cannot be served now."""
@@ -143,8 +150,11 @@ class GrpcServer:
         return True
 
     def unregister(self, connection: GrpcConnection) -> None:
-        """A client is gone, whether its transport is or not."""
-        if self.registered.pop(connection.connection_id, None) is not None:
+        """A client is gone, whether its transport is or not.
+
+        When the server stops, nobody is told: a client must not hear on its last breath that the others are gone.
+        """
+        if self.registered.pop(connection.connection_id, None) is not None and not self.stopping:
             self._on_disconnected(connection.connection_id)
 
     def forget(self, connection: GrpcConnection) -> None:

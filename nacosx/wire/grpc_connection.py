@@ -144,7 +144,9 @@ class GrpcConnection(asyncio.Protocol):
             self.remote_ip = address[0].removeprefix("::ffff:")  # an IPv4 client of a dual-stack socket
             self.remote_port = address[1]
         self.connection_id = f"{self._server.clock.wall_ms()}_{self.remote_ip}_{self.remote_port}"
-        self._server.add(self)
+        if not self._server.add(self):
+            self.cut()
+            return
         if self._server.stopping:
             self.leave()
         self.flush()

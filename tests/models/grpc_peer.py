@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import Any
 
 from h2.config import H2Configuration
 from h2.connection import ConnectionState, H2Connection
@@ -41,6 +42,11 @@ def unframed(body: bytes) -> list[bytes]:
         messages.append(body[5 : 5 + size])
         body = body[5 + size :]
     return messages
+
+
+def texts(fields: Iterable[tuple[Any, Any]]) -> dict[str, str]:
+    """Header fields; hyper-h2 has decoded them."""
+    return {str(name): str(value) for name, value in fields}
 
 
 class Answer:
@@ -155,9 +161,9 @@ class Peer:
     def _take_frame(self, frame: bytes) -> None:
         for event in self.connection.receive_data(frame):
             if isinstance(event, ResponseReceived):
-                self.answers[event.stream_id].headers = dict(event.headers)
+                self.answers[event.stream_id].headers = texts(event.headers)
             elif isinstance(event, TrailersReceived):
-                self.answers[event.stream_id].trailers = dict(event.headers)
+                self.answers[event.stream_id].trailers = texts(event.headers)
             elif isinstance(event, DataReceived):
                 self.answers[event.stream_id].body += event.data
                 if self.reads:
@@ -165,9 +171,9 @@ class Peer:
             elif isinstance(event, StreamEnded):
                 self.answers[event.stream_id].ended = True
             elif isinstance(event, StreamReset):
-                self.answers[event.stream_id].reset = int(event.error_code)
+                self.answers[event.stream_id].reset = int(event.error_code or 0)
             elif isinstance(event, ConnectionTerminated):
-                self.goaway = (int(event.error_code), event.additional_data or b"")
+                self.goaway = (int(event.error_code or 0), event.additional_data or b"")
             elif isinstance(event, PingReceived):
                 self.pings += 1
             elif isinstance(event, PingAckReceived):

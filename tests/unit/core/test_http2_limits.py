@@ -51,6 +51,19 @@ def test_a_push_into_a_full_queue_is_refused() -> None:
     assert link.session.send(stream_id, framed(bytes(95)), b"")
 
 
+def test_a_message_larger_than_the_queue_goes_into_an_empty_one() -> None:
+    """Otherwise it could never be sent."""
+    link = Link(send_queue_bytes_max=1000)
+    stream_id = link.peer.open(STREAM)
+    link.settle()
+    assert link.session.send(stream_id, framed(bytes(5000)), b"")
+    assert not link.session.send(stream_id, framed(b""), b"")
+    link.settle()
+    assert link.session.send(stream_id, framed(b""), b"")
+    link.settle()
+    assert link.peer.answers[stream_id].messages == [bytes(5000), b""]
+
+
 def test_a_client_that_does_not_read_gets_no_more_answers() -> None:
     """Its calls are refused before they are handled, as long as what it has not read fills the queue."""
     link = Link(Peer(window=100, reads=False), send_queue_bytes_max=1000)
@@ -85,6 +98,13 @@ def test_calls_together_may_hold_only_so_much() -> None:
     link.settle()
     third = link.peer.call(bytes(15_000))
     assert link.settle() == [(CALL, third, bytes(15_000))]
+
+
+def test_a_message_is_held_once() -> None:
+    """The buffer in which it came together does not count any more, once it is complete."""
+    link = Link(inbound_bytes_max=150_000)
+    calls = [link.peer.call(bytes(40_000)) for _ in range(3)]
+    assert link.settle(1000) == [(CALL, stream_id, bytes(40_000)) for stream_id in calls]
 
 
 def test_what_was_announced_does_not_count_before_it_comes() -> None:

@@ -250,6 +250,17 @@ def test_connections_have_a_limit() -> None:
     assert not fourth.lost
 
 
+def test_transports_have_a_limit() -> None:
+    """Also those that nobody registered: the one above is cut."""
+    wire = Wire(transports_max=1)
+    first = wire.client(4000)
+    second = wire.client(4001)
+    assert second.transport.aborted
+    assert first.call("ServerCheckRequest")[0] == "ServerCheckResponse"
+    first.transport.lose()
+    assert not wire.client(4002).lost
+
+
 def test_a_client_that_is_gone_before_it_is_served_is_no_trouble() -> None:
     """The kernel does not know its address any more."""
     wire = Wire()

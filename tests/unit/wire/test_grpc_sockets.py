@@ -263,20 +263,20 @@ def test_the_end_of_a_connection_cancels_what_waits(running: Running, client: Cl
 
 
 def test_pushes_are_read_and_answered(running: Running, client: Client) -> None:
-    """Five hundred of 20 KB, read slowly: nothing is lost, the order is kept."""
+    """A hundred and fifty of 20 KB, read slowly: nothing is lost, the order is kept."""
     connection_id = running.connected.get(timeout=WAIT_S)
     answers: queue.Queue[bool] = queue.Queue()
-    for number in range(500):
+    for number in range(150):
         members = b'"number":%d,"text":"%b"' % (number, b"x" * 20_000)
         assert running.call(
             running.server.push, connection_id, "PushRequest", members, answers.put, timeout_ms=WAIT_S * 1000
         )
-    for number in range(500):
+    for number in range(150):
         type_name, body = client.pushed()
         request = msgspec.json.decode(body)
         assert (type_name, request["number"], len(request["text"])) == ("PushRequest", number, 20_000)
         client.say("PushResponse", b'{"resultCode":200,"requestId":"%b"}' % request["requestId"].encode())
-    assert all(answers.get(timeout=WAIT_S) for _ in range(500))
+    assert all(answers.get(timeout=WAIT_S) for _ in range(150))
 
 
 def test_a_client_that_reads_nothing_is_sent_only_so_much(running: Running) -> None:
@@ -323,7 +323,6 @@ def test_stop_lets_open_calls_end(running: Running, client: Client) -> None:
     """GOAWAY: what waits is answered, new calls go nowhere, the stream ends so that the client goes elsewhere."""
     future = client.future("WaitRequest", b'{"text":"last"}')
     assert running.waiting.get(timeout=WAIT_S) == "last"
-    connection_id = running.connected.get(timeout=WAIT_S)
     stopped = running.begin_stop(WAIT_S * 1000)
     with pytest.raises(grpc.RpcError) as refused:
         client.call_until_refused("HealthCheckRequest")
@@ -335,7 +334,8 @@ def test_stop_lets_open_calls_end(running: Running, client: Client) -> None:
     with pytest.raises(grpc.RpcError) as ended:
         next(client.stream)
     assert ended.value.code() == grpc.StatusCode.UNAVAILABLE
-    assert running.disconnected.get(timeout=WAIT_S) == connection_id
+    assert not running.server.registered
+    assert running.disconnected.empty()  # the others are not told that this one is gone: they are all going
 
 
 def test_stop_does_not_wait_for_ever(running: Running, client: Client) -> None:
