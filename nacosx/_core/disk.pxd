@@ -13,10 +13,12 @@ cdef enum Operation:
     OP_OPEN = 8
     OP_READ = 9
     OP_SEEK = 10
-    OPERATIONS = 11
+    OP_ZERO = 11
+    OPERATIONS = 12
 
 cdef enum:
     DESCRIPTORS = 1024  # whose failed syncs are remembered
+    ZEROS_MAX = 128 << 10  # bytes of zeros in one go
 
 cdef struct Fault:
     int64_t calls  # so far
@@ -37,6 +39,7 @@ cdef struct FaultTable:
 # Each returns 0 or an errno. `faults` may be NULL.
 cdef int disk_create(FaultTable* faults, const char* path, int* fd) noexcept nogil
 cdef int disk_write(FaultTable* faults, int fd, const uint8_t* data, size_t size, uint64_t offset) noexcept nogil
+cdef int disk_zero(FaultTable* faults, int fd, size_t size, uint64_t offset) noexcept nogil
 cdef int disk_open(FaultTable* faults, const char* path, int* fd) noexcept nogil
 cdef int disk_data(FaultTable* faults, int fd, uint64_t offset, uint64_t* begin, uint64_t* end) noexcept nogil
 cdef int disk_read(FaultTable* faults, int fd, uint8_t* into, size_t size, uint64_t offset) noexcept nogil

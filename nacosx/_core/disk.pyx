@@ -36,7 +36,11 @@ cdef extern from "<unistd.h>" nogil:
 
 OPERATION_NAMES = (
     *("create", "write", "sync", "truncate", "allocate", "rename", "unlink", "sync_directory", "open", "read", "seek"),
+    "zero",
 )
+
+
+cdef uint8_t[ZEROS_MAX] zeros  # never written
 
 
 cdef struct Gate:
@@ -218,6 +222,14 @@ cdef int disk_write(FaultTable* faults, int fd, const uint8_t* data, size_t size
             return errno
         done += written
     return 0
+
+
+cdef int disk_zero(FaultTable* faults, int fd, size_t size, uint64_t offset) noexcept nogil:
+    """Writes zeros, at most ZEROS_MAX, where space is reserved."""
+    cdef int error = met(faults, OP_ZERO)
+    if error:
+        return error
+    return errno if pwrite(fd, zeros, min(size, <size_t>ZEROS_MAX), <off_t>offset) < 0 else 0
 
 
 cdef int disk_data(FaultTable* faults, int fd, uint64_t offset, uint64_t* begin, uint64_t* end) noexcept nogil:

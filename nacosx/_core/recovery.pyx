@@ -66,7 +66,8 @@ cdef int settle(Log* log, Segment* segment, str directory) except -1:
     if segment.torn:
         error = disk_truncate(log.faults, segment.fd, segment.end)
     segment.capacity = max(log.segment_bytes, segment.end)
-    disk_allocate(log.faults, segment.fd, segment.capacity)
+    if disk_allocate(log.faults, segment.fd, segment.capacity) == 0:
+        segment.zeroed = segment.end
     error = error or disk_sync(log.faults, segment.fd)
     check(error, path_of(directory, segment.sequence, segment.first_index))
     return 0

@@ -7,6 +7,7 @@ cdef enum:
     SEGMENT_HEADER = 4096  # a block of its own: no write of a frame touches it
     FRAME_HEADER = 24
     FRAME_TRAILER = 1
+    NOT_ZEROED = 0xFFFFFFFFFFFFFFFF  # of `Segment.zeroed`: no space is reserved, so no zeros are written ahead
     KIND_TRUNCATION = 255  # an entry that forgets: the last index is now the one it carries
 
 cdef struct Segment:
@@ -16,6 +17,7 @@ cdef struct Segment:
     uint64_t salt
     uint64_t end  # of the valid part; the next frame is written here
     uint64_t capacity  # bytes it may grow to
+    uint64_t zeroed  # up to here it has been written, at least with zeros
     int fd
     bint fenced  # its last frame is empty
     bint lingers  # creating it failed, and yet the file may be there

@@ -137,8 +137,10 @@ cdef int segment_create(
     header_write(segment, block)
     # Preallocation makes fdatasync cheap and a full disk known early. Where it is refused (and may have taken what little
     # space there was) the file grows as it is written.
+    segment.zeroed = SEGMENT_HEADER
     if disk_allocate(faults, fd, segment.capacity):
         disk_truncate(faults, fd, 0)
+        segment.zeroed = NOT_ZEROED
     error = disk_write(faults, fd, block, SEGMENT_HEADER, 0)
     if error == 0:
         error = disk_sync(faults, fd)
@@ -217,6 +219,7 @@ cdef Segment segment_open(FaultTable* faults, str path, uint64_t sequence, uint6
         raise
     segment.end = SEGMENT_HEADER
     segment.capacity = 0
+    segment.zeroed = NOT_ZEROED
     segment.torn = 0
     segment.fenced = True
     segment.lingers = False
