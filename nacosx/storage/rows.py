@@ -38,13 +38,13 @@ Row = TypeVar("Row")
 # One value of a row; never None (rows_sql says why).
 Value = int | str
 
-BATCH_ROWS_MAX = 512
+BATCH_ROWS_MAX = 1_024
 BATCH_BYTES_MAX = 4 << 20  # of contents
 BATCH_DELAY_MS = 250
 BATCHES_WAITING_MAX = 128
 BYTES_WAITING_MAX = 64 << 20
 QUERIES_WAITING_MAX = 64
-JOURNAL_PAGES_MAX = 4_000  # of 4 KB, then a commit checkpoints
+JOURNAL_PAGES_MAX = 2_000  # of PAGE_BYTES, then a commit checkpoints
 FORGET_ROWS = 1_000  # a transaction, so that writes get between
 
 
@@ -301,6 +301,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     # The one thread of `Rows` uses it after this; isolation_level=None: we say BEGIN ourselves.
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
+        connection.execute(f"PRAGMA page_size = {sql.PAGE_BYTES}")  # of a file that is not there yet
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute(f"PRAGMA wal_autocheckpoint = {JOURNAL_PAGES_MAX}")
