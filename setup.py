@@ -20,7 +20,13 @@ SANITIZE = os.environ.get("NACOSX_SANITIZE") == "1"
 ANNOTATE = os.environ.get("NACOSX_ANNOTATE") == "1"
 
 # What a module needs beyond the C library.
-LIBRARIES = {"http2": ["nghttp2"], "grpc_call": ["nghttp2"], "disk": ["pthread"], "flush": ["pthread"], "wal": ["pthread"]}
+LIBRARIES = {
+    "http2": ["nghttp2"],
+    "grpc_call": ["nghttp2"],
+    "disk": ["pthread"],
+    "flush": ["pthread"],
+    "wal": ["pthread"],
+}
 
 compile_args = ["-O0", "-g3", "-UNDEBUG"] if DEBUG else ["-O3", "-g0", "-fno-plt", "-DNDEBUG"]
 link_args: list[str] = []
