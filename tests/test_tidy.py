@@ -26,6 +26,7 @@ LONG_FILES: dict[str, str] = {}
 
 # module → why nothing in the package imports it.
 ENTRANCES = {
+    "nacosx.storage.rocks_log": "the rival of the segmented log behind the same port, which measures slower; an extra",
     "nacosx.__main__": "python -m nacosx",
     "nacosx.cli": "the console script",
     "nacosx._core.processor": "for the queues of the Raft groups; proven before they stand on it",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
+from nacosx._core.entry import DATA, Entry
 from nacosx.config.events import Event
 from nacosx.config.model import ConfigKey
 from nacosx.config.rows import ConfigRow, ConfigSearch, HistoryRow, Page
@@ -35,35 +36,66 @@ class Datagrams(Protocol):
     def send(self, ip: str, port: int, payload: bytes) -> None: ...
 
 
+OnDurable = Callable[[int, OSError | None], None]
+
+# Alone there are no elections. A group of more members begins its first one at the next term.
+TERM_ALONE = 1
+
+
 class LogStorage(Protocol):
-    """The durable log. Indexes start at 1 and have no gaps."""
+    """The durable log of one group: what SOFAJRaft's LogStorage does, with the answers as messages. Indexes start at 1 and
+    have no gaps.
+
+    Appends and `truncate_suffix` are queued and carried out in order; `on_durable(last_index, error)` is called on the
+    event loop once one is on disk (many ride on one fdatasync), in the same order. With an error it did not happen, nor did
+    anything queued after it: the log is what it was, and indexes are used again. OSError at once: nothing was queued, the
+    log is closed or too much waits (EBUSY, ENOBUFS: try again later). What is asked of entries is answered for those on disk.
+    """
 
     @property
     def first_index(self) -> int:
         """First entry still kept; last_index + 1 when empty."""
 
     @property
-    def last_index(self) -> int: ...
+    def last_index(self) -> int:
+        """The last entry appended, on disk or not."""
 
-    def append(self, entries: Sequence[bytes], on_durable: Callable[[int, OSError | None], None]) -> int:
-        """Queues entries; returns the index of the last one.
+    def append(
+        self, entries: Sequence[bytes], on_durable: OnDurable, *, term: int = TERM_ALONE, kind: int = DATA
+    ) -> int:
+        """Queues the data of entries that get the next indexes; returns that of the last one."""
 
-        `on_durable(last_index, error)` is called on the event loop once they are on disk (many appends ride on one
-        fdatasync), in the order of the appends. With an error none of them is in the log and their indexes are used
-        again. OSError: the log takes no entries at all.
-        """
+    def append_entries(self, entries: Sequence[Entry], on_durable: OnDurable) -> int:
+        """Queues entries as they are; ValueError when the first does not follow `last_index`, or another the one before."""
+
+    def truncate_suffix(self, last_index_kept: int, on_durable: OnDurable) -> None:
+        """Queues that the entries above are forgotten. ValueError when that one is not in the log."""
+
+    def get(self, index: int) -> Entry | None:
+        """None when it is not on disk or no longer kept. OSError, and an error of its own when the bytes have changed."""
+
+    def term(self, index: int) -> int | None:
+        """Of an entry on disk that is kept, else None."""
+
+    def entries(self, from_index: int, *, bytes_max: int) -> list[Entry]:
+        """Entries from there on, at least one unless there is none; no more are added once they take `bytes_max`.
+        ValueError when the first is no longer kept; errors as of `get`."""
+
+    def configurations(self) -> list[Entry]:
+        """The configuration entries on disk, in order."""
 
     def read(self, from_index: int) -> Iterator[tuple[int, bytes]]:
-        """Entries from `from_index` to the end, in order. Used at start, before the first append."""
+        """Index and data from `from_index` to the end, in order. Used at start, before the first append."""
 
     def truncate_prefix(self, first_index_kept: int) -> None:
-        """Forgets entries below, by and by: whole segments are deleted."""
+        """Forgets entries below, by and by; some may be there again after a restart. ValueError: beyond what is on disk."""
 
     def reset(self, next_index: int) -> None:
-        """Forgets every entry; the next one appended gets `next_index`. Blocks until that is on disk; OSError."""
+        """Forgets every entry; the next one appended gets `next_index`. Blocks until that is on disk; OSError.
+        ValueError while something is queued."""
 
     def close(self) -> None:
-        """Blocks until everything appended is on disk or has failed."""
+        """Blocks until everything queued is on disk or has failed, and reported. Nothing more is taken."""
 
 
 class Snapshots(Protocol):

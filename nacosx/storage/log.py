@@ -6,15 +6,14 @@ import asyncio
 import logging
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from nacosx._core.disk import Faults
-from nacosx._core.wal import SEGMENT_BYTES, Wal
+from nacosx._core.entry import DATA, Entry
+from nacosx._core.wal import READ_BYTES_MAX, SEGMENT_BYTES, Wal
+from nacosx.engine.ports import TERM_ALONE, OnDurable
 
 log = logging.getLogger(__name__)
-
-# Alone there are no elections. A group of more members begins its first one at the next term.
-TERM_ALONE = 1
 
 
 class SegmentedLog:
@@ -33,7 +32,7 @@ class SegmentedLog:
         """Recovers what is there. CorruptLogError or OSError when that cannot be."""
         self._wal = Wal(os.fspath(directory), segment_bytes=segment_bytes, faults=faults)
         self._loop = loop
-        self._waiting: deque[tuple[int, Callable[[int, OSError | None], None]]] = deque()
+        self._waiting: deque[tuple[int, OnDurable]] = deque()
         if self._wal.cut_bytes:
             log.warning("cut %d bytes of a write that a crash interrupted off the log", self._wal.cut_bytes)
         loop.add_reader(self._wal.fileno(), self._report)
@@ -46,10 +45,33 @@ class SegmentedLog:
     def last_index(self) -> int:
         return self._wal.last_index
 
-    def append(self, entries: Sequence[bytes], on_durable: Callable[[int, OSError | None], None]) -> int:
-        last_index = self._wal.append(entries, term=TERM_ALONE)  # io
+    def append(
+        self, entries: Sequence[bytes], on_durable: OnDurable, *, term: int = TERM_ALONE, kind: int = DATA
+    ) -> int:
+        last_index = self._wal.append(entries, term=term, kind=kind)  # io
         self._waiting.append((last_index, on_durable))
         return last_index
+
+    def append_entries(self, entries: Sequence[Entry], on_durable: OnDurable) -> int:
+        last_index = self._wal.append_entries(entries)  # io
+        self._waiting.append((last_index, on_durable))
+        return last_index
+
+    def truncate_suffix(self, last_index_kept: int, on_durable: OnDurable) -> None:
+        self._wal.truncate_suffix(last_index_kept)  # io
+        self._waiting.append((last_index_kept, on_durable))
+
+    def get(self, index: int) -> Entry | None:
+        return self._wal.get(index)
+
+    def term(self, index: int) -> int | None:
+        return self._wal.term(index)
+
+    def entries(self, from_index: int, *, bytes_max: int = READ_BYTES_MAX) -> list[Entry]:
+        return self._wal.read(from_index, bytes_max=bytes_max)
+
+    def configurations(self) -> list[Entry]:
+        return self._wal.configurations()
 
     def read(self, from_index: int) -> Iterator[tuple[int, bytes]]:
         while entries := self._wal.read(from_index):

@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from nacosx._core.entry import crc32c
-from nacosx.storage.log import TERM_ALONE
+from nacosx.engine.ports import TERM_ALONE
 
 log = logging.getLogger(__name__)
 
