@@ -55,7 +55,7 @@ from nacosx.storage.rows import open_rows
 from nacosx.storage.snapshots import SnapshotDirectory
 from nacosx.wire.grpc import GrpcServer
 from nacosx.wire.http import HttpServer
-from nacosx.wire.listener import listen, reserve
+from nacosx.wire.listener import bind, listen, reserve
 from nacosx.wire.udp import DatagramDoor
 
 logger = logging.getLogger(__name__)
@@ -85,8 +85,8 @@ class Server:
         data.mkdir(parents=True, exist_ok=True)
         self._lock = DirectoryLock(data)
         self._ticker = Ticker(self._loop, self._clock)
-        main, grpc = bind(settings)
-        self.port, self.grpc_port = main.getsockname()[1], grpc.getsockname()[1]
+        sockets = bind_ports(settings)
+        self.port, self.grpc_port = sockets[0].getsockname()[1], sockets[-1].getsockname()[1]
         self._ip = settings.host if settings.host not in ("0.0.0.0", "::") else local_ip()
         self._build_rooms()
         self._build_doors()
@@ -99,7 +99,7 @@ class Server:
         self._grpc.started = True
         self._listening = [
             await listen(self._loop, sock, self._http.connection, self._grpc.connection, self._ticker)
-            for sock in (main, grpc)
+            for sock in sockets
         ]
 
     def _build_rooms(self) -> None:
@@ -267,12 +267,18 @@ def shown_state(settings: Settings, port: int) -> ServerState:
     )
 
 
-def bind(settings: Settings) -> tuple[socket.socket, socket.socket]:
-    """The main and the gRPC port; OSError names the one that is taken."""
-    offset = settings.grpc_port_offset
-    if settings.grpc_port is not None:
-        offset = settings.grpc_port - settings.port
-    return reserve(settings.host, settings.port, offset)
+def bind_ports(settings: Settings) -> list[socket.socket]:
+    """The main port and the gRPC port, which may be the same one; OSError names the one that is taken."""
+    if settings.grpc_port is None and settings.grpc_port_offset:
+        return list(reserve(settings.host, settings.port, settings.grpc_port_offset))
+    main = bind(settings.host, settings.port)
+    if settings.grpc_port in (None, settings.port):
+        return [main]
+    try:
+        return [main, bind(settings.host, settings.grpc_port)]
+    except OSError:
+        main.close()
+        raise
 
 
 def local_ip() -> str:

@@ -53,6 +53,7 @@ class ServerProcess:
         self.host = host
         self.folder = folder  # where it runs
         self.environment = dict(os.environ) if environment is None else environment
+        self.arguments: tuple[str, ...] = ()  # of `nacosx start`, besides home, host and port
         self.port = port  # 0 until the first start, then the same for every restart
         self.grpc_port = 0
         self.output = home / "server.out"
@@ -70,6 +71,7 @@ class ServerProcess:
     def start(self) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
         arguments = ["start", "--home", str(self.home), "--host", self.host, "--port", str(self.port)]
+        arguments += self.arguments
         with self.output.open("wb") as output:
             self._process = subprocess.Popen(
                 [*self.command, *arguments], cwd=self.folder, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
@@ -92,12 +94,12 @@ class ServerProcess:
                 return True
         return False
 
-    def stop(self) -> None:
-        """Graceful: SIGTERM, status 0, nothing of the process group left."""
+    def stop(self, signum: signal.Signals = signal.SIGTERM) -> None:
+        """Graceful: a signal, status 0, nothing of the process group left."""
         process, self._process = self._process, None
         if process is None:
             return
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(signum)
         try:
             status = process.wait(STOP_S_MAX)
         finally:

@@ -26,24 +26,23 @@ ProtocolFactory = Callable[[], asyncio.Protocol]
 
 def reserve(host: str, port: int, offset: int) -> tuple[socket.socket, socket.socket]:
     """Binds `port` and `port + offset`, neither listening yet. Port 0: some pair that is free. Raises OSError."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     if port:
-        main = _bind(family, host, port)
+        main = bind(host, port)
         try:
-            return main, _bind(family, host, port + offset)
+            return main, bind(host, port + offset)
         except OSError:
             main.close()
             raise
     tried: list[socket.socket] = []  # kept bound, so that the kernel offers others
     try:
         for _ in range(PAIR_ATTEMPTS_MAX):
-            main = _bind(family, host, 0)
+            main = bind(host, 0)
             tried.append(main)
             other = main.getsockname()[1] + offset
             if not 0 < other <= 65535:
                 continue
             try:
-                second = _bind(family, host, other)
+                second = bind(host, other)
             except OSError:
                 continue
             tried.pop()
@@ -54,8 +53,9 @@ def reserve(host: str, port: int, offset: int) -> tuple[socket.socket, socket.so
     raise OSError(errno.EADDRINUSE, f"found no free pair of ports (p, p + {offset}) on {host}")
 
 
-def _bind(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM)
+def bind(host: str, port: int) -> socket.socket:
+    """Not listening yet. Port 0: one that is free. Raises OSError with a text for people."""
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((host, port))
