@@ -7,8 +7,8 @@ is full) and are then unlinked.
 
 What differs:
 
-* The wheel is passive: no thread, no clock; `advance` is told the time. Drivers are `engine.ticker` (an event loop) and
-  `engine.timer_thread` (a thread of its own). Both sleep until `wakeup_ms`.
+* The wheel is passive: no thread, no clock; `advance` is told the time. Its drivers are `engine.ticker` (an event loop) and
+  `engine.timer_thread` (a thread of its own), which share `driver`. Both sleep until `wakeup_ms`.
 * Timeouts of later rounds do not wait in the bucket of their slot to be counted down at every turn. They wait in coarser
   wheels of 64 slots, each slot as long as a turn of the wheel below (scheme 7 of the paper), and come down when their slot
   begins. So a tick costs what is due at it, however many are pending; a timeout is moved at most once a wheel. ::
@@ -80,27 +80,11 @@ class RejectedError(RuntimeError):
     """The wheel already holds `pending_max` timeouts."""
 
 
-cdef struct Chain:
-    # A doubly linked list of Timeouts; each link owns one reference.
-    PyObject* head
-    PyObject* tail
-
-
 @cython.final
+@cython.freelist(1024)
 @cython.no_gc  # callback and argument are dropped when the timeout is run or cancelled: no cycle outlives that
 cdef class Timeout:
     """One scheduled callback. Made by `HashedWheelTimer.schedule` only."""
-
-    cdef PyObject* next
-    cdef PyObject* prev
-    cdef PyObject* wheel  # borrowed; NULL once in no chain of the wheel
-    cdef readonly object callback
-    cdef readonly object argument
-    cdef readonly int64_t deadline_ms
-    cdef readonly int64_t started_ms
-    cdef uint32_t slot  # in whose bucket it is, if it is in one: the index of the bucket
-    cdef uint8_t _state
-    cdef uint8_t place
 
     @property
     def state(self):
@@ -123,6 +107,7 @@ cdef class Timeout:
         cdef HashedWheelTimer wheel = <HashedWheelTimer>self.wheel
         return max(0, tick_of(wheel, self.deadline_ms) - wheel.tick) // wheel.slots
 
+    @cython.binding(False)
     def cancel(self):
         """Prevents the callback. False when it already ran or was cancelled."""
         if self._state != STATE_INIT:
@@ -141,6 +126,9 @@ cdef class Timeout:
 
         `started_ms` tells the `now_ms` of the last start: when somebody was heard of last.
         """
+        return self.again(now_ms, delay_ms)
+
+    cdef bint again(self, int64_t now_ms, int64_t delay_ms) except -1:
         if self._state != STATE_INIT or self.wheel == NULL:
             return False
         cdef HashedWheelTimer wheel = <HashedWheelTimer>self.wheel
@@ -166,29 +154,6 @@ cdef class HashedWheelTimer:
     `pending_max` > 0 limits the timeouts that are neither run nor cancelled; then `schedule` raises `RejectedError`.
     Timeouts that lead back to the wheel keep it alive until `stop`.
     """
-
-    cdef readonly int64_t tick_ms
-    cdef readonly int64_t slots
-    cdef readonly int64_t pending_max
-    cdef readonly int64_t pending  # timeouts neither run nor cancelled
-    cdef readonly int64_t visits  # what `advance` had to do so far: ticks and timeouts it looked at
-    cdef int64_t mask
-    cdef int64_t shift  # slots = 2^shift
-    cdef int64_t tick  # every earlier tick has been processed
-    cdef bint started
-    cdef bint stopped
-    cdef bint advancing
-    cdef bint counted
-    cdef Chain* buckets  # those of the slots, then 64 for each coarse wheel
-    cdef int64_t coarse  # index of the first bucket of the coarse wheels; a multiple of 64
-    cdef int64_t coarse_wheels
-    cdef int64_t* earliest_ms  # of each coarse bucket: not after any deadline in it; perhaps too early, until visited
-    cdef uint64_t* occupied  # one bit a bucket
-    cdef Chain queue  # the pending queue
-    cdef int64_t queue_earliest_ms
-    cdef Chain due
-    cdef PyObject** cancelled
-    cdef Py_ssize_t cancelled_count
 
     def __cinit__(self, int64_t tick_ms=1, int64_t slots=2048, int64_t pending_max=0):
         if tick_ms <= 0:
@@ -225,11 +190,15 @@ cdef class HashedWheelTimer:
         free(self.occupied)
         free(self.cancelled)
 
+    @cython.binding(False)
     def schedule(self, int64_t now_ms, int64_t delay_ms, object callback not None, object argument=None):
         """Has `callback(argument)` called by the first `advance` told a time of at least `now_ms + delay_ms`.
 
         Raises `RejectedError` at the pending limit and `RuntimeError` once stopped.
         """
+        return self.add(now_ms, delay_ms, callback, argument)
+
+    cdef Timeout add(self, int64_t now_ms, int64_t delay_ms, object callback, object argument):
         cdef Timeout timeout
         if self.stopped:
             raise RuntimeError("cannot be started once stopped")

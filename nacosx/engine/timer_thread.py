@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
 from queue import Empty, SimpleQueue
-from typing import Any, Protocol
+from typing import Protocol
 
-from nacosx._core.wheel import HashedWheelTimer, Timeout
-from nacosx.clock import Clock
-from nacosx.engine.ticker import NEVER_MS, log_failed
+from nacosx._core.driver import NEVER_MS, WheelDriver
+from nacosx._core.wheel import Timeout
+from nacosx.clock import Clock, SystemClock
+from nacosx.engine.ticker import log_failed
 
 log = logging.getLogger(__name__)
 
@@ -49,52 +49,23 @@ class QueueSleep:
         self._calls.put(None)
 
 
-class TimerThread:
-    """Drives a wheel. A callback that raises is logged and stops nothing.
+class TimerThread(WheelDriver):
+    """Drives the wheel in a thread. A callback that raises is logged and stops nothing.
 
     `timeouts_max` > 0 limits the pending timeouts (`RejectedError` above); 0 = no limit.
     """
 
-    __slots__ = ("_clock", "_name", "_sleep", "_starting", "_stopped", "_thread", "_wakeup_ms", "_wheel")
+    __slots__ = ("_name", "_sleep", "_starting", "_stopped", "_thread")
 
     def __init__(
         self, clock: Clock, *, name: str = "nacosx-timer", timeouts_max: int = 0, sleep: Sleep | None = None
     ) -> None:
-        self._clock = clock
+        super().__init__(None if isinstance(clock, SystemClock) else clock, timeouts_max=timeouts_max)
         self._name = name
-        self._wheel = HashedWheelTimer(pending_max=timeouts_max)
         self._sleep = sleep or QueueSleep()
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
         self._stopped = False
-        self._wakeup_ms = NEVER_MS  # until when the thread sleeps; what is due earlier wakes it
-
-    def schedule(self, delay_ms: int, callback: Callable[[Any], object], argument: Any = None) -> Timeout:
-        """Calls `callback(argument)` in the thread, never before `delay_ms` have passed.
-
-        Raises `RejectedError` at the limit and `RuntimeError` once stopped.
-        """
-        now_ms = self._clock.next_ms() if delay_ms > 0 else self._clock.monotonic_ms()
-        timeout = self._wheel.schedule(now_ms, delay_ms, callback, argument)
-        if self._thread is None:
-            self._start()
-        if now_ms + delay_ms < self._wakeup_ms:
-            self._sleep.wake()
-        return timeout
-
-    def restart(self, timeout: Timeout, delay_ms: int) -> bool:
-        """Lets the delay of a timeout begin anew. False when it already ran or was cancelled: schedule another one."""
-        now_ms = self._clock.next_ms()
-        if not timeout.restart(now_ms, delay_ms):
-            return False
-        if now_ms + delay_ms < self._wakeup_ms:
-            self._sleep.wake()
-        return True
-
-    @property
-    def pending(self) -> int:
-        """Timeouts neither run nor cancelled."""
-        return self._wheel.pending
 
     def stop(self) -> list[Timeout]:
         """Ends the thread and waits for the callback it is in, unless that is who stops it.
@@ -102,13 +73,18 @@ class TimerThread:
         Returns the timeouts that were neither run nor cancelled; nothing can be scheduled any more.
         """
         self._stopped = True
-        left = self._wheel.stop()
+        left = self.wheel.stop()
         self._sleep.wake()
         with self._starting:
             thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join()
         return left
+
+    def wake_at(self, deadline_ms: int) -> None:
+        if self._thread is None:
+            self._start()
+        self._sleep.wake()
 
     def _start(self) -> None:
         with self._starting:
@@ -117,18 +93,18 @@ class TimerThread:
                 self._thread.start()
 
     def _run(self) -> None:
-        wheel, clock = self._wheel, self._clock
+        wheel = self.wheel
         while not self._stopped:
             # Whatever is scheduled from here on wakes the thread, even before it sleeps, unless the wheel counts it in below.
-            self._wakeup_ms = NEVER_MS
+            self.wakes_ms = NEVER_MS
             wakeup_ms = wheel.wakeup_ms()
             if wakeup_ms is None:
                 self._sleep.sleep(None)
-            elif (left_ms := wakeup_ms - clock.monotonic_ms()) > 0:
-                self._wakeup_ms = wakeup_ms
+            elif (left_ms := wakeup_ms - self.now_ms()) > 0:
+                self.wakes_ms = wakeup_ms
                 self._sleep.sleep(left_ms)
-            self._wakeup_ms = -1  # whatever is scheduled from here on is seen before the thread sleeps again
+            self.wakes_ms = -1  # whatever is scheduled from here on is seen before the thread sleeps again
             try:
-                wheel.advance(clock.monotonic_ms(), log_failed)
+                wheel.advance(self.now_ms(), log_failed)
             except BaseException:  # SystemExit of a callback would end every other timeout with the thread
                 log.exception("A timer callback wanted to end the thread of %s", self._name)
