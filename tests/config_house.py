@@ -19,6 +19,7 @@ from nacosx.api import config_grpc, config_v1, console_v1
 from nacosx.api.checks import Checks
 from nacosx.api.config_form import ConfigLimits
 from nacosx.api.console_v1 import ServerState
+from nacosx.api.later import Later
 from nacosx.config.catalog import Catalog
 from nacosx.config.commands import DurableCommand as ConfigCommand
 from nacosx.config.events import ConfigChanged
@@ -143,6 +144,8 @@ class ConfigHouse:
             answer = route.handler(request)
         except NacosError as error:
             return route.refuse(error)
+        if isinstance(answer, Later):
+            return answer.answer  # it is written
         if isinstance(answer, Response):
             return answer
 
@@ -191,6 +194,8 @@ class ConfigHouse:
         rpc = self.rpcs[type_name]
         request = msgspec.json.decode(msgspec.json.encode(body), type=rpc.request, strict=False)
         reply = rpc.handler(connection or self.connection(), request, headers or {})
+        if isinstance(reply, Later):
+            return reply.answer  # it is written
         return self.runner.run(reply) if inspect.iscoroutine(reply) else cast(bytes, reply)
 
     def rpc(

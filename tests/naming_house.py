@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from nacosx._core.http1 import Request, Response
 from nacosx.api.checks import Checks
+from nacosx.api.later import Later
 from nacosx.api.naming_v1 import routes
 from nacosx.api.naming_v1_desk import ServerStatus
 from nacosx.engine.beats import Beats
@@ -68,6 +69,8 @@ class NamingHouse:
             answer = route.handler(request)
             if isinstance(answer, Response):
                 return answer
+            if isinstance(answer, Later):
+                return answer.answer  # it is written
             return done_value(answer)
         except NacosError as error:
             return route.refuse(error)

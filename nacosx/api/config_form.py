@@ -14,8 +14,10 @@ import msgspec
 from nacosx.api.namespaces import canonical_namespace
 from nacosx.config.catalog import Catalog
 from nacosx.config.commands import PublishConfig, PublishGray, RemoveConfig, RemoveGray
-from nacosx.config.model import BETA, BETA_PRIORITY, DEFAULT_TYPE, TAG, TAG_PRIORITY, ConfigKey, GrayRule
+from nacosx.config.model import BETA, BETA_PRIORITY, DEFAULT_TYPE, TAG, TAG_PRIORITY, ConfigKey, GrayRule, config_key
 from nacosx.errors import PARAMETER_INVALID, NacosError
+
+_valid = re.compile(r"[\w.:-]*").fullmatch
 
 TYPES = frozenset({"properties", "xml", "json", "text", "html", "yaml", "toml", "unset"})
 
@@ -60,6 +62,14 @@ class ConfigLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 # Letters and digits of any script, and `_ - . :`.
 is_valid = re.compile(r"[\w\-.:]*").fullmatch
+
+
+def is_known(catalog: Catalog, tenant: str | None, group: str | None, data_id: str | None) -> bool:
+    """There is this config. Its names were checked when it was published first, and need not be again."""
+    namespace = canonical_namespace(tenant)
+    if group is None or data_id is None or (tenant and tenant != namespace):
+        return False
+    return config_key((namespace, group, data_id)) in catalog.configs
 
 
 def is_blank(text: str | None) -> bool:
@@ -198,6 +208,8 @@ def _config_tags(config_tags: str | None) -> tuple[str, ...] | None:
 
 
 def _refuse_texts(form: ConfigForm) -> None:
+    if form.desc is form.use is form.effect is form.schema is None:
+        return
     for member, length_max in TEXT_LENGTHS_MAX.items():
         text = getattr(form, member)
         if text is not None and len(text) > length_max:

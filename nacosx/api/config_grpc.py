@@ -5,9 +5,8 @@ Replies are put together from fixed bytes; only publishing and removing wait (fo
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
 
 import msgspec
 
@@ -16,6 +15,7 @@ from nacosx.api.config_form import (
     ConfigForm,
     ConfigLimits,
     is_blank,
+    is_known,
     publish_command,
     refuse_content,
     refuse_names,
@@ -24,9 +24,10 @@ from nacosx.api.config_form import (
     remove_command,
     url_encoded,
 )
-from nacosx.api.grpc import Connection, Headers, Rpc, Rpcs
+from nacosx.api.grpc import Connection, Headers, Reply, Rpc, Rpcs
+from nacosx.api.later import Later
 from nacosx.api.namespaces import canonical_namespace
-from nacosx.config.commands import PublishConfig, PublishGray, RemoveConfig, RemoveGray
+from nacosx.config.commands import DurableCommand
 from nacosx.config.model import BETA, DEFAULT_TYPE, Config, ConfigKey, GrayConfig, config_key
 from nacosx.config.watch import Listening
 from nacosx.engine.gateway import Gateway
@@ -155,11 +156,10 @@ class _ConfigDesk:
 
     # --- writes ------------------------------------------------------------------------------------------------------
 
-    def publish(
-        self, connection: Connection, request: ConfigPublishRequest, headers: Headers
-    ) -> bytes | Coroutine[Any, Any, bytes]:
+    def publish(self, connection: Connection, request: ConfigPublishRequest, headers: Headers) -> Reply:
         """Answered when it is on disk; every refusal is a ConfigPublishResponse."""
-        if refusal := self._checks.config(request.tenant, request.data_id, request.group):
+        known = is_known(self._gateway.catalog, request.tenant, request.group, request.data_id)
+        if not known and (refusal := self._checks.config(request.tenant, request.data_id, request.group)):
             return refused_reply(refusal)
         addition = (request.addition_map or {}).get
         form = ConfigForm(
@@ -182,7 +182,8 @@ class _ConfigDesk:
             cas_md5=request.cas_md5,
         )
         try:
-            refuse_names(form.data_id, form.group)
+            if not known:
+                refuse_names(form.data_id, form.group)
             refuse_content(form.content, self._limits)
         except NacosError as error:
             return _failed(error.code, error)
@@ -191,18 +192,9 @@ class _ConfigDesk:
         except NacosError as error:
             # Java: an IllegalArgumentException, or a NacosApiException that loses its code.
             return _failed(500, error)
-        return self._publish(command)
+        return self._propose(command, _publish_refused)
 
-    async def _publish(self, command: PublishConfig | PublishGray) -> bytes:
-        try:
-            await self._gateway.propose(command)
-        except NacosError as error:
-            return _failed(500 if error.kind in (CONFIG_CONFLICT, CONFIG_GRAY_MAX) else error.code, error)
-        return _SUCCESS
-
-    def remove(
-        self, connection: Connection, request: ConfigRemoveRequest, headers: Headers
-    ) -> bytes | Coroutine[Any, Any, bytes]:
+    def remove(self, connection: Connection, request: ConfigRemoveRequest, headers: Headers) -> Reply:
         """What does not exist is removed with success."""
         data_id, group, tag = request.data_id, request.group, request.tag
         if refusal := self._checks.config(request.tenant, data_id, group):
@@ -223,14 +215,21 @@ class _ConfigDesk:
             src_ip=connection.client_ip,
             src_user=None,
         )
-        return _SUCCESS if command is None else self._remove(command)
+        return _SUCCESS if command is None else self._propose(command, _remove_refused)
 
-    async def _remove(self, command: RemoveConfig | RemoveGray) -> bytes:
+    def _propose(self, command: DurableCommand, refused: Callable[[NacosError], bytes]) -> Reply:
         try:
-            await self._gateway.propose(command)
+            return Later(self._gateway.propose(command), _SUCCESS, refused)
         except NacosError as error:
-            return _failed(0, error)
-        return _SUCCESS
+            return refused(error)
+
+
+def _publish_refused(error: NacosError) -> bytes:
+    return _failed(500 if error.kind in (CONFIG_CONFLICT, CONFIG_GRAY_MAX) else error.code, error)
+
+
+def _remove_refused(error: NacosError) -> bytes:
+    return _failed(0, error)
 
 
 def _found(version: Config | GrayConfig, config_type: str, encrypted_data_key: bytes, end: bytes = _FORMAL) -> bytes:

@@ -10,11 +10,11 @@ from nacosx._core.http1 import Request, Response
 from nacosx.api.checks import Checks
 from nacosx.api.config_form import ConfigLimits
 from nacosx.api.config_http import TEXT, refuse
-from nacosx.api.config_v1_content import Answer, ContentDesk
+from nacosx.api.config_v1_content import ContentDesk
 from nacosx.api.config_v1_details import DetailsDesk
 from nacosx.api.config_v1_history import HistoryDesk
 from nacosx.api.config_v1_listener import ListenerDesk
-from nacosx.api.http import Handler, Route, Routes
+from nacosx.api.http import Answer, Handler, Route, Routes
 from nacosx.engine.gateway import Gateway
 from nacosx.engine.listeners import Listeners
 from nacosx.engine.long_polls import LongPolls

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
 from functools import lru_cache
-from typing import Any
 
 from nacosx._core.http1 import Request, Response, SharedHeaders
 from nacosx.api.checks import Checks, check_ip
@@ -12,6 +10,7 @@ from nacosx.api.config_form import (
     ConfigForm,
     ConfigLimits,
     is_blank,
+    is_known,
     publish_command,
     refuse_content,
     refuse_names,
@@ -31,13 +30,12 @@ from nacosx.api.config_http import (
     rest_result,
 )
 from nacosx.api.form import Form
-from nacosx.api.http import http_date
+from nacosx.api.http import Answer, http_date
+from nacosx.api.later import Later
 from nacosx.api.namespaces import canonical_namespace
 from nacosx.config.commands import DurableCommand, RemoveConfig, RemoveGray
 from nacosx.config.model import BETA, DEFAULT_TYPE, Config, ConfigKey, GrayConfig, config_key
 from nacosx.engine.gateway import Gateway
-
-Answer = Response | Coroutine[Any, Any, Response]
 
 TRUE = Response(b"true", 200, JSON)
 NOT_FOUND = Response(b"config data not exist\n", 404, JSON)
@@ -88,7 +86,8 @@ class ContentDesk:
 
     def publish(self, request: Request) -> Answer:
         form = request.form()
-        if refusal := illegal(self._checks, form):
+        known = self._is_known(form)
+        if not known and (refusal := illegal(self._checks, form)):
             return refused(refusal)
         asked = ConfigForm(
             data_id=required(form, "dataId"),
@@ -109,10 +108,17 @@ class ContentDesk:
             beta_ips=request.header("betaips"),
             cas_md5=request.header("casmd5"),
         )
-        refuse_tenant(asked.tenant)
-        refuse_names(asked.data_id, asked.group)
+        if not known:
+            refuse_tenant(asked.tenant)
+            refuse_names(asked.data_id, asked.group)
         refuse_content(asked.content, self._limits)
         return self._propose(publish_command(asked, self._gateway.clock.wall_ms(), self._limits))
+
+    def _is_known(self, form: Form) -> bool:
+        """Whether every name that `illegal` looks at is that of a config which is there."""
+        return not ("namespaceId" in form or "namespace" in form or "ip" in form) and is_known(
+            self._gateway.catalog, form.get("tenant"), form.get("group"), form.get("dataId")
+        )
 
     def delete(self, request: Request) -> Answer:
         form = request.form()
@@ -164,9 +170,8 @@ class ContentDesk:
             src_user=_src_user(form, "srcUser"),
         )
 
-    async def _propose(self, command: DurableCommand, answer: Response = TRUE) -> Response:
-        await self._gateway.propose(command)
-        return answer
+    def _propose(self, command: DurableCommand, answer: Response = TRUE) -> Later[Response]:
+        return Later(self._gateway.propose(command), answer)
 
 
 def _content(config: Config) -> Response:

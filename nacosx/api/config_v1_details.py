@@ -16,8 +16,9 @@ from nacosx.api.config_http import (
     required_int,
     rest_result,
 )
-from nacosx.api.config_v1_content import Answer, illegal
+from nacosx.api.config_v1_content import illegal
 from nacosx.api.form import Form
+from nacosx.api.http import Answer
 from nacosx.api.namespaces import PUBLIC, canonical_namespace
 from nacosx.api.pages import ESCAPES
 from nacosx.config.model import Config, ConfigKey

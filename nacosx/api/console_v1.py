@@ -4,8 +4,7 @@ http-v2-v3.md §5)."""
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable
 from uuid import uuid4
 
 import msgspec
@@ -14,14 +13,13 @@ from nacosx._core.http1 import Request, Response
 from nacosx.api.checks import Checks, check_namespace, check_namespace_show_name
 from nacosx.api.config_form import is_blank
 from nacosx.api.config_http import TEXT, RestResult, refuse, refused, required
-from nacosx.api.http import Handler, Route, Routes
+from nacosx.api.http import Answer, Handler, Route, Routes
+from nacosx.api.later import Later
 from nacosx.api.namespaces import PUBLIC, canonical_namespace
 from nacosx.api.pages import ESCAPES
 from nacosx.engine.gateway import Gateway
 from nacosx.errors import NAMESPACE_ILLEGAL, NAMESPACE_MISSING, PARAMETER_MISSING, SERVER, NacosError
 from nacosx.namespaces import CreateNamespace, DeleteNamespace, DurableCommand, Namespace, UpdateNamespace
-
-Answer = Response | Coroutine[Any, Any, Response]
 
 QUOTA = 200
 GLOBAL, CUSTOM = 0, 2  # types of namespaces in 2.x
@@ -293,9 +291,8 @@ class NamespaceDesk:
     def _update(self, namespace_id: str, name: str, desc: str | None) -> UpdateNamespace:
         return UpdateNamespace(namespace_id, name, desc, self._gateway.clock.wall_ms())
 
-    async def _propose(self, command: DurableCommand, answer: Response) -> Response:
-        await self._gateway.propose(command)
-        return answer
+    def _propose(self, command: DurableCommand, answer: Response) -> Later[Response]:
+        return Later(self._gateway.propose(command), answer)
 
 
 def _boolean(value: bool) -> Response:

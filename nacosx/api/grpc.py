@@ -7,6 +7,11 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
+from nacosx.api.later import Later
+
+WaitingReply = Later[bytes] | Coroutine[Any, Any, bytes]
+Reply = bytes | WaitingReply
+
 
 class Connection(Protocol):
     """One HTTP/2 transport, as the handlers see it (contract/grpc.md §2)."""
@@ -29,13 +34,13 @@ class Headers(Protocol):
 class Rpc(NamedTuple):
     """One unary request type.
 
-    `handler(connection, request, headers)` returns the JSON body of `reply_type`, or a coroutine of it. A `NacosError` it
-    raises becomes an ErrorResponse with resultCode = errorCode = its code.
+    `handler(connection, request, headers)` returns the JSON body of `reply_type`, at once, `Later` or as a coroutine (see
+    `api.http`). A `NacosError` it raises becomes an ErrorResponse with resultCode = errorCode = its code.
     """
 
     request: type[msgspec.Struct]
     reply_type: str
-    handler: Callable[[Connection, Any, Headers], bytes | Coroutine[Any, Any, bytes]]
+    handler: Callable[[Connection, Any, Headers], Reply]
     before_registration: bool = False  # answered on any connection, whatever the body is: ServerCheckRequest
 
 

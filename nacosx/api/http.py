@@ -1,7 +1,8 @@
 """The seam between `wire.http` and the HTTP handlers of the desk.
 
-A handler takes the request and returns a `Response`, or a coroutine of one when it has to wait (durable writes, long polls).
-Most answers need no waiting, so they cost no task. A refusal is a `NacosError`; the route says how its generation words it.
+A handler takes the request and returns a `Response`; one that is `Later` when it waits for a write; or a coroutine of one
+when it waits for anything else (long polls, searches). Only the last costs a task. A refusal is a `NacosError`; the route
+says how its generation words it.
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ from time import gmtime
 from typing import Any, NamedTuple
 
 from nacosx._core.http1 import Request, Response
+from nacosx.api.later import Later
 from nacosx.errors import NacosError
 
-Handler = Callable[[Request], Response | Coroutine[Any, Any, Response]]
+WaitingAnswer = Later[Response] | Coroutine[Any, Any, Response]
+Answer = Response | WaitingAnswer
+Handler = Callable[[Request], Answer]
 
 
 class Route(NamedTuple):

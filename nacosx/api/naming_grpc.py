@@ -6,20 +6,19 @@ Replies are put together from fixed bytes and what the views rendered; only pers
 from __future__ import annotations
 
 import sys
-from collections.abc import Coroutine
 from typing import Any
 
 import msgspec
 
 from nacosx.api.checks import Checks, refused_reply
-from nacosx.api.grpc import Connection, Headers, Rpc, Rpcs
+from nacosx.api.grpc import Connection, Headers, Reply, Rpc, Rpcs
+from nacosx.api.later import Later
 from nacosx.api.namespaces import canonical_namespace
 from nacosx.engine.gateway import Gateway
 from nacosx.errors import BAD_REQUEST, INSTANCE, PARAMETER_MISSING, NacosError
 from nacosx.naming.commands import (
     DeregisterInstance,
     DeregisterPersistent,
-    DurableCommand,
     RegisterBatch,
     RegisterInstance,
     RegisterPersistent,
@@ -143,7 +142,7 @@ class _NamingDesk:
 
     def persistent_instance(
         self, connection: Connection, request: PersistentInstanceRequest, headers: Headers
-    ) -> bytes | Coroutine[Any, Any, bytes]:
+    ) -> Reply:
         """Registers or withdraws a persistent instance; answered when it is on disk."""
         if refusal := self._illegal(request, request.instance):
             return refused_reply(refusal)
@@ -151,9 +150,11 @@ class _NamingDesk:
         now_ms = self._gateway.clock.wall_ms()
         instance = self._instance(key, request.instance, now_ms)
         if request.type == REGISTER:
-            return self._durable(RegisterPersistent(key, instance, now_ms), _REGISTERED)
+            return Later(self._gateway.propose(RegisterPersistent(key, instance, now_ms)), _REGISTERED)
         if request.type == DEREGISTER:
-            return self._durable(DeregisterPersistent(key, instance.ip, instance.port, now_ms), _DEREGISTERED)
+            return Later(
+                self._gateway.propose(DeregisterPersistent(key, instance.ip, instance.port, now_ms)), _DEREGISTERED
+            )
         raise _unsupported(request.type)
 
     def batch_instance(self, connection: Connection, request: BatchInstanceRequest, headers: Headers) -> bytes:
@@ -226,10 +227,6 @@ class _NamingDesk:
         return b"".join((_SUBSCRIBED, info, _END))
 
     # --- steps -------------------------------------------------------------------------------------------------------
-
-    async def _durable(self, command: DurableCommand, reply: bytes) -> bytes:
-        await self._gateway.propose(command)
-        return reply
 
     def _illegal(self, request: _ServiceRequest, instance: WireInstance | None) -> str:
         """The refusal, "" when all is well. The metadata of the instance is text from here on."""

@@ -9,8 +9,7 @@ Source: Nacos 2.5.1 (contract/http-v1-naming.md §0, golden 148–158).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable
 
 import msgspec
 
@@ -19,7 +18,7 @@ from nacosx.api import form as reader
 from nacosx.api.checks import Checks, check_clusters
 from nacosx.api.config_http import refused
 from nacosx.api.form import Form
-from nacosx.api.http import Handler, Route
+from nacosx.api.http import Answer, Handler, Route
 from nacosx.api.namespaces import canonical_namespace
 from nacosx.api.pages import spring_error
 from nacosx.engine.gateway import Gateway
@@ -36,7 +35,6 @@ TEXT = "text/plain;charset=UTF-8"
 OK = Response(b"ok", content_type=TEXT)
 UP = "UP"
 
-Answer = Response | Coroutine[Any, Any, Response]
 # The key is None when the request names no service.
 ServiceHandler = Callable[[Request, Form, ServiceKey | None], Answer]
 # What the parameter checker looks at besides the names; the refusal, "" when all is legal.

@@ -14,12 +14,12 @@ from nacosx._core.http1 import Request, Response
 from nacosx.api.checks import check_clusters, check_ip, check_port
 from nacosx.api.client_agent import understands_push
 from nacosx.api.form import Form, bound, decimal, is_true, loosely_true, optional, required, whole
-from nacosx.api.http import Routes
+from nacosx.api.http import Answer, Routes
 from nacosx.api.jackson import reader
+from nacosx.api.later import Later
 from nacosx.api.namespaces import canonical_namespace
 from nacosx.api.naming_v1_desk import (
     OK,
-    Answer,
     NamingDesk,
     UnreadableError,
     as_json,
@@ -133,14 +133,10 @@ class InstanceDesk:
         instance, ephemeral = self._instance(form)
         now_ms = self._desk.clock.wall_ms()
         if not ephemeral:
-            return self._register_persistent(RegisterPersistent(key, instance, now_ms))
+            return Later(self._gateway.propose(RegisterPersistent(key, instance, now_ms)), OK)
         client_id = address_client_id(instance.ip, instance.port, ephemeral=True)
         self._gateway.submit(RegisterInstance(client_id, key, instance, now_ms))
         self._beats.watch(client_id, key)
-        return OK
-
-    async def _register_persistent(self, command: RegisterPersistent) -> Response:
-        await self._gateway.propose(command)
         return OK
 
     def _deregister(self, _: Request, form: Form, key: ServiceKey | None) -> Answer:
@@ -153,12 +149,8 @@ class InstanceDesk:
             return OK
         now_ms = self._desk.clock.wall_ms()
         if not ephemeral:
-            return self._deregister_persistent(DeregisterPersistent(key, ip, port, now_ms))
+            return Later(self._gateway.propose(DeregisterPersistent(key, ip, port, now_ms)), OK)
         self._gateway.submit(DeregisterInstance(client_id, key, now_ms))
-        return OK
-
-    async def _deregister_persistent(self, command: DeregisterPersistent) -> Response:
-        await self._gateway.propose(command)
         return OK
 
     def _instance(self, form: Form) -> tuple[Instance, bool]:

@@ -10,9 +10,10 @@ import logging
 
 from nacosx._core.http1 import Request, Response
 from nacosx.api.form import Form, bound, bound_flag, is_true, loosely_true, optional, required, whole
-from nacosx.api.http import Routes
+from nacosx.api.http import Answer, Routes
+from nacosx.api.later import Later
 from nacosx.api.machine import Machine
-from nacosx.api.naming_v1_desk import OK, Answer, NamingDesk, as_json, named
+from nacosx.api.naming_v1_desk import OK, NamingDesk, as_json, named
 from nacosx.engine.pusher import PushCounters
 from nacosx.errors import BAD_REQUEST, NacosError
 from nacosx.naming.client import address_client_id
@@ -135,12 +136,8 @@ class OperatorDesk:
         entry = bound(form, "entry")
         value = bound(form, "value")
         if not local:
-            return self._propose_switch(UpdateSwitch(entry, value))
+            return Later(self._gateway.propose(UpdateSwitch(entry, value)), OK)
         self._gateway.submit(OverrideSwitch(entry, value))
-        return OK
-
-    async def _propose_switch(self, command: UpdateSwitch) -> Response:
-        await self._gateway.propose(command)
         return OK
 
     def _metrics(self, _: Request, form: Form, _key: ServiceKey | None) -> Response:

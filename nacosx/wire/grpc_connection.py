@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,7 +18,7 @@ from nacosx._core.grpc_call import INTERNAL, RESOURCE_EXHAUSTED, UNAVAILABLE
 from nacosx._core.http2 import CALL, CLOSED, HALF_CLOSED, MESSAGE, Session
 from nacosx._core.payload import decode, head
 from nacosx._core.wheel import Timeout
-from nacosx.api.grpc import error_body
+from nacosx.api.grpc import WaitingReply, error_body
 from nacosx.api.internal_grpc import (
     CLUSTER_ONLY,
     DETECTION_TYPE,
@@ -28,6 +28,7 @@ from nacosx.api.internal_grpc import (
     read_push_response,
     read_setup,
 )
+from nacosx.api.later import Later
 from nacosx.errors import NacosError
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ logger = logging.getLogger(__name__)
 UNARY_PATH = b"/Request/request"
 STREAM_PATH = b"/BiRequestStream/requestBiStream"
 
-TASKS_MAX = 1024  # handlers that wait, of one connection; as many as it may have open calls
+AWAITED_MAX = 1024  # calls that wait, of one connection; as many as it may have open calls
 PUSHES_MAX = 16_384  # not acknowledged yet, of one connection
 IDLE_MS = 20_000  # without a call or an acknowledgement, until the client is asked whether it is there
 BLOCKED_MS_MAX = 300_000  # of a push queue that stays full
@@ -71,6 +72,7 @@ class GrpcConnection(asyncio.Protocol):
 
     __slots__ = (
         "_active_ms",
+        "_awaited",
         "_blocked_ms",
         "_closing",
         "_detecting",
@@ -87,7 +89,6 @@ class GrpcConnection(asyncio.Protocol):
         "_receive",
         "_server",
         "_session",
-        "_tasks",
         "_transport",
         "app_name",
         "client_ip",
@@ -114,7 +115,7 @@ class GrpcConnection(asyncio.Protocol):
         self._is_registered = False
         self._push_stream = 0  # the id of the stream that pushes take; 0 = none yet
         self._pushes: dict[str, Push] = {}  # request id → push
-        self._tasks: set[asyncio.Task[bytes]] = set()
+        self._awaited: set[asyncio.Future[Any]] = set()  # writes and tasks that bring replies
         self._paused = False  # the transport takes nothing now: its buffer is full, or it is closing
         self._flush_due = False
         self._leaving = False  # GOAWAY is out
@@ -196,9 +197,9 @@ class GrpcConnection(asyncio.Protocol):
         if self._closing is not None:
             self._closing.cancel()
         self._unregister()
-        if self._tasks:
-            for task in self._tasks:
-                task.cancel()  # the connection is forgotten when the last has ended
+        if self._awaited:
+            for awaited in self._awaited:
+                awaited.cancel()  # the connection is forgotten when the last has ended
         else:
             self._server.forget(self)
 
@@ -264,34 +265,34 @@ class GrpcConnection(asyncio.Protocol):
         self._reply(stream_id, ERROR_TYPE, body)
         self.flush()
 
-    def _wait_for(self, stream_id: int, type_name: str, served: Served, reply: Coroutine[Any, Any, bytes]) -> None:
-        if len(self._tasks) >= TASKS_MAX:
-            reply.close()
+    def _wait_for(self, stream_id: int, type_name: str, served: Served, reply: WaitingReply) -> None:
+        if len(self._awaited) >= AWAITED_MAX:
+            if not isinstance(reply, Later):
+                reply.close()
             self._session.end(stream_id, RESOURCE_EXHAUSTED, "too many calls wait on this connection")
             return
-        task = self._server.loop.create_task(reply)
-        self._tasks.add(task)
-        task.add_done_callback(partial(self._settled, stream_id, type_name, served.reply_type, reply))
+        awaited: asyncio.Future[Any]
+        awaited = reply.written if isinstance(reply, Later) else self._server.loop.create_task(reply)
+        self._awaited.add(awaited)
+        awaited.add_done_callback(partial(self._settled, stream_id, type_name, served.reply_type, reply))
 
     def _settled(
-        self,
-        stream_id: int,
-        type_name: str,
-        reply_type: str,
-        reply: Coroutine[Any, Any, bytes],
-        task: asyncio.Task[bytes],
+        self, stream_id: int, type_name: str, reply_type: str, reply: WaitingReply, awaited: asyncio.Future[Any]
     ) -> None:
-        self._tasks.discard(task)
-        if task.cancelled():
-            reply.close()  # in case it was cancelled before its first step
+        self._awaited.discard(awaited)
+        if awaited.cancelled():
+            if not isinstance(reply, Later):
+                reply.close()  # in case it was cancelled before its first step
             self._session.end(stream_id, UNAVAILABLE, "the server is stopping")
-        elif (error := task.exception()) is not None:
-            self._refuse(stream_id, type_name, error)
+        elif (error := awaited.exception()) is None:
+            self._reply(stream_id, reply_type, reply.answer if isinstance(reply, Later) else awaited.result())
+        elif isinstance(error, NacosError) and isinstance(reply, Later) and reply.refused is not None:
+            self._reply(stream_id, reply_type, reply.refused(error))
         else:
-            self._reply(stream_id, reply_type, task.result())
-        if not self._tasks and self._lost:
+            self._refuse(stream_id, type_name, error)
+        if not self._awaited and self._lost:
             self._server.forget(self)
-        elif not self._tasks and self._leaving:
+        elif not self._awaited and self._leaving:
             self._end_streams()
         self._flush_soon()
 
@@ -410,7 +411,7 @@ class GrpcConnection(asyncio.Protocol):
         """The server stops: no new calls; the connection ends when the open ones are answered."""
         self._leaving = True
         self._session.goaway()
-        if not self._tasks:
+        if not self._awaited:
             self._end_streams()
         self.flush()
 

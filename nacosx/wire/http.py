@@ -1,8 +1,8 @@
 """HTTP/1.1 connections: keep-alive, pipelining, 100-continue, timeouts, back-pressure, drain.
 
 Most handlers answer in the same call, so a request costs no task: bytes → `Http1Parser` → route → handler → bytes. A
-handler that returns a coroutine gets a task owned by its connection; the requests behind it wait, because answers leave in
-the order of the requests.
+handler that returns a coroutine gets a task owned by its connection. The requests behind one that waits, for its task or for
+a write, wait too, because answers leave in the order of the requests.
 
 Time: one timeout per connection, from the ticker. It fires every `check_ms` and asks whether anything moved since; a
 request only leaves traces it leaves anyway (a counter, the size of a body). After two checks without progress the
@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
 from functools import partial
 from typing import Any, cast
 
 from nacosx._core.http1 import BODY_BYTES_MAX, HEAD_BYTES_MAX, HEADERS_MAX, Http1Parser, Request, Response
 from nacosx._core.wheel import Timeout
-from nacosx.api.http import Route, Routes, http_date
+from nacosx.api.http import Route, Routes, WaitingAnswer, http_date
+from nacosx.api.later import Later
 from nacosx.api.pages import not_routed, preflight, tomcat_error
 from nacosx.clock import Clock
 from nacosx.engine.ticker import Ticker
@@ -179,6 +179,7 @@ class HttpConnection(asyncio.Protocol):
     __slots__ = (
         "_answered",
         "_answered_seen",
+        "_awaited",
         "_body_bytes_seen",
         "_continue_due",
         "_eof",
@@ -189,7 +190,6 @@ class HttpConnection(asyncio.Protocol):
         "_reading_paused",
         "_remote_ip",
         "_server",
-        "_task",
         "_timeout",
         "_transport",
         "_unread_bytes_seen",
@@ -204,7 +204,7 @@ class HttpConnection(asyncio.Protocol):
         self._server = server
         self._parser = Http1Parser(server.head_bytes_max, server.headers_max, server.body_bytes_max)
         self._waiting: list[Request] = []  # not yet answered, the next one last
-        self._task: asyncio.Task[Response] | None = None
+        self._awaited: asyncio.Future[Any] | None = None  # a write or a task, which brings the answer
         self._remote_ip = ""
         self._continue_due = False  # a client waits for "100 Continue", behind an answer that is not out yet
         self._eof = False  # nothing that comes from the client matters any more
@@ -238,10 +238,10 @@ class HttpConnection(asyncio.Protocol):
         self._waiting.clear()
         self._eof = True
         self._server.unfinished_bytes -= self._held_bytes
-        if self._task is None:
+        if self._awaited is None:
             self._server.forget(self)
         else:
-            self._task.cancel()  # forgotten when it has ended
+            self._awaited.cancel()  # forgotten when it has ended
 
     def data_received(self, data: bytes) -> None:
         if self._eof:
@@ -252,7 +252,7 @@ class HttpConnection(asyncio.Protocol):
             requests.reverse()
             requests += self._waiting
             self._waiting = requests
-            if self._task is None:
+            if self._awaited is None:
                 self._pump()
             if self._waiting:
                 # limit: one request waits behind the one being answered, and what came in the same read
@@ -264,14 +264,14 @@ class HttpConnection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """A client may close its side and still want its answers."""
         self._eof = True
-        return self._task is not None or bool(self._waiting)
+        return self._awaited is not None or bool(self._waiting)
 
     def pause_writing(self) -> None:
         self._writing_paused = True
 
     def resume_writing(self) -> None:
         self._writing_paused = False
-        if self._task is None:
+        if self._awaited is None:
             self._go_on()
 
     # --- requests ---
@@ -290,11 +290,11 @@ class HttpConnection(asyncio.Protocol):
     def _go_on(self) -> None:
         """What held the requests up is over."""
         self._pump()
-        if self._task is None and not self._waiting:
+        if self._awaited is None and not self._waiting:
             self._rest()
 
     def _answer(self, request: Request) -> Response | None:
-        """The answer, or None when a task will bring it."""
+        """The answer, or None when it comes later."""
         methods = self._server.table.get(request.path)
         route = methods.get(request.method) if methods is not None else None
         if route is None or request.has_origin:
@@ -315,20 +315,35 @@ class HttpConnection(asyncio.Protocol):
             return failed(route, request, error)
         if isinstance(answer, Response):
             return answer
-        self._task = self._server.loop.create_task(settle(request, route, answer))
-        self._task.add_done_callback(partial(self._settled, request, answer))
+        self._wait_for(request, route, answer)
         return None
 
-    def _settled(self, request: Request, answer: Coroutine[Any, Any, Response], task: asyncio.Task[Response]) -> None:
-        self._task = None
-        if task.cancelled():
-            answer.close()  # in case it was cancelled before its first step
+    def _wait_for(self, request: Request, route: Route, answer: WaitingAnswer) -> None:
+        if isinstance(answer, Later):
+            self._awaited = answer.written
+        else:
+            self._awaited = self._server.loop.create_task(answer)
+        self._awaited.add_done_callback(partial(self._settled, request, route, answer))
+
+    def _settled(
+        self,
+        request: Request,
+        route: Route,
+        answer: WaitingAnswer,
+        awaited: asyncio.Future[Any],
+    ) -> None:
+        self._awaited = None
+        if awaited.cancelled():
+            if not isinstance(answer, Later):
+                answer.close()  # in case it was cancelled before its first step
             self._transport.abort()
             self._server.forget(self)
-        elif self._transport.is_closing():
+            return
+        response = outcome(request, route, answer, awaited)
+        if self._transport.is_closing():
             self._server.forget(self)
         else:
-            self._send(request, task.result())
+            self._send(request, response)
             self._go_on()
 
     def _send(self, request: Request, response: Response) -> None:
@@ -361,7 +376,7 @@ class HttpConnection(asyncio.Protocol):
         """A stream that is refused, a client that waits for 100, or bytes held of an incomplete request."""
         parser = self._parser
         server = self._server
-        idle = self._task is None and not self._waiting
+        idle = self._awaited is None and not self._waiting
         server.unfinished_bytes += parser.held_bytes - self._held_bytes
         self._held_bytes = parser.held_bytes
         if parser.refusal_status:
@@ -403,7 +418,7 @@ class HttpConnection(asyncio.Protocol):
         self._timeout = self._server.ticker.schedule(LINGER_MS, self._check, None)
 
     def close_when_idle(self) -> None:
-        if self._task is None and not self._waiting and not self._parser.in_request:
+        if self._awaited is None and not self._waiting and not self._parser.in_request:
             self._transport.close()
 
     def abort(self) -> None:
@@ -416,7 +431,7 @@ class HttpConnection(asyncio.Protocol):
         moved = self._answered != self._answered_seen
         if self._writing_paused:
             moved = moved or unread_bytes < self._unread_bytes_seen
-        elif self._task is not None:
+        elif self._awaited is not None:
             moved = True
         elif body_bytes:
             moved = moved or body_bytes - self._body_bytes_seen >= BODY_BYTES_MIN
@@ -431,16 +446,23 @@ class HttpConnection(asyncio.Protocol):
             self._timeout = self._server.ticker.schedule(self._server.check_ms, self._check, None)
 
 
-async def settle(request: Request, route: Route, answer: Coroutine[Any, Any, Response]) -> Response:
-    try:
-        return await answer
-    except NacosError as error:
-        return route.refuse(error)
-    except Exception as error:
+def outcome(
+    request: Request,
+    route: Route,
+    answer: WaitingAnswer,
+    awaited: asyncio.Future[Any],
+) -> Response:
+    """The answer, now that what it waited for is done."""
+    error = awaited.exception()
+    if isinstance(error, NacosError):
+        refuse = answer.refused if isinstance(answer, Later) else None
+        return (refuse or route.refuse)(error)
+    if error is not None:
         return failed(route, request, error)
+    return answer.answer if isinstance(answer, Later) else cast(Response, awaited.result())
 
 
-def failed(route: Route, request: Request, error: Exception) -> Response:
+def failed(route: Route, request: Request, error: BaseException) -> Response:
     """The answer to an exception that is our bug."""
     logger.error("%s %s failed", request.method, request.path, exc_info=error)
     return route.refuse(NacosError(SERVER, "caused: internal error;"))

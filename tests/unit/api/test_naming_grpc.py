@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Coroutine
 from typing import Any
 
 import msgspec
 import pytest
 
 from nacosx.api.checks import Checks
+from nacosx.api.later import Later
 from nacosx.api.naming_grpc import rpcs
 from nacosx.errors import NacosError
 from nacosx.naming.commands import ConnectClient, DisconnectClient
@@ -48,7 +47,10 @@ class Desk:
         rpc = self.rpcs[type_name]
         request = msgspec.json.decode(msgspec.json.encode(body), type=rpc.request, strict=False)
         reply = rpc.handler(connection or self.connection, request, {"app": "unknown"})
-        return finished(reply) if inspect.iscoroutine(reply) else reply  # type: ignore[return-value]
+        if isinstance(reply, Later):
+            return reply.answer  # it is written
+        assert isinstance(reply, bytes)
+        return reply
 
     def json(self, type_name: str, body: dict[str, Any], connection: FakeConnection | None = None) -> Any:
         return msgspec.json.decode(self.call(type_name, body, connection))
@@ -56,13 +58,6 @@ class Desk:
     def hosts(self, name: str = "s1", **members: Any) -> list[Any]:
         body = {"namespace": "public", "serviceName": name, "groupName": "DEFAULT_GROUP", **members}
         return list(self.json("ServiceQueryRequest", body)["serviceInfo"]["hosts"])
-
-
-def finished(coroutine: Coroutine[Any, Any, bytes]) -> bytes:
-    """Runs a coroutine that has nothing to wait for."""
-    with pytest.raises(StopIteration) as stopped:
-        coroutine.send(None)
-    return bytes(stopped.value.value)
 
 
 def instance(port: int = 8001, **members: Any) -> dict[str, Any]:

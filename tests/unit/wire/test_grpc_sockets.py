@@ -18,6 +18,7 @@ import uvloop
 from nacosx._core.http2 import MESSAGE_BYTES_MAX
 from nacosx.api import internal_grpc
 from nacosx.api.grpc import Rpc, Rpcs
+from nacosx.api.later import Later
 from nacosx.clock import SystemClock
 from nacosx.engine.ticker import Ticker
 from nacosx.errors import PARAMETER_INVALID, NacosError
@@ -52,6 +53,7 @@ class Running:
         self.disconnected: queue.Queue[str] = queue.Queue()
         self.cancelled: queue.Queue[str] = queue.Queue()
         self.waiting: queue.Queue[str] = queue.Queue()
+        self.writes: dict[str, asyncio.Future[None]] = {}
         self.do(self._start())
 
     def do(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
@@ -71,6 +73,7 @@ class Running:
         rpcs["LengthRequest"] = Rpc(Text, "LengthResponse", lambda _, request, __: b'{"size":%d}' % len(request.text))
         rpcs["FillRequest"] = Rpc(Text, "FillResponse", lambda _, request, __: b'{"text":"%b"}' % (b"x" * request.size))
         rpcs["WaitRequest"] = Rpc(Text, "WaitResponse", lambda _, request, __: self._wait(request.text))
+        rpcs["WriteRequest"] = Rpc(Text, "WriteResponse", lambda _, request, __: self._write(request.text))
         self.server.serve(rpcs)
         self.server.started = True
         self.listening = await self._loop.create_server(self.server.connection, "127.0.0.1", 0)
@@ -88,6 +91,12 @@ class Running:
         if text == "fail":
             raise ZeroDivisionError
         return b'{"text":"%b"}' % text.encode()
+
+    def _write(self, text: str) -> Later[bytes]:
+        written = self._loop.create_future()
+        self.writes[text] = written
+        self.waiting.put(text)
+        return Later(written, b'{"text":"written"}', (lambda _: b'{"text":"lost"}') if text == "worded" else None)
 
     async def _open(self) -> None:
         self.gate.set()
@@ -238,6 +247,23 @@ def test_handlers_may_wait(running: Running, client: Client) -> None:
         ("WaitResponse", b'{"text":"a"}'),
         ("ErrorResponse", b'{"resultCode":400,"errorCode":400,"message":"waited in vain","success":false}'),
         ("ErrorResponse", b'{"resultCode":500,"errorCode":500,"message":"server error","success":false}'),
+    ]
+
+
+def test_replies_may_wait_for_a_write(running: Running, client: Client) -> None:
+    """One that is refused is worded by its handler, or like every refusal."""
+    waiting = [client.future("WriteRequest", b'{"text":"%b"}' % text) for text in (b"well", b"plain", b"worded")]
+    for _ in waiting:
+        running.waiting.get(timeout=WAIT_S)
+    refusal = NacosError(PARAMETER_INVALID, "not written")
+    running.call(running.writes["well"].set_result, None)
+    running.call(running.writes["plain"].set_exception, refusal)
+    running.call(running.writes["worded"].set_exception, refusal)
+    replies = [payload.decode(future.result()) for future in waiting]
+    assert [(reply[0], reply[3]) for reply in replies] == [
+        ("WriteResponse", b'{"text":"written"}'),
+        ("ErrorResponse", b'{"resultCode":400,"errorCode":400,"message":"not written","success":false}'),
+        ("WriteResponse", b'{"text":"lost"}'),
     ]
 
 

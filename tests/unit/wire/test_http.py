@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Coroutine, Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from nacosx._core.http1 import Request, Response
 from nacosx.api.http import Route, Routes
+from nacosx.api.later import Later
 from nacosx.errors import NOT_FOUND, NacosError
 from nacosx.wire.http import BODY_BYTES_MIN, KEEP_ALIVE_MS, LINGER_MS, HttpServer
 from tests.fake_transport import HIGH_WATER_BYTES, FakeTransport
@@ -48,6 +49,8 @@ class Clients:
             "/bug": {"GET": route(raise_bug)},
             "/late-refused": {"GET": route(late(raise_refused))},
             "/late-bug": {"GET": route(late(raise_bug))},
+            "/write": {"GET": route(lambda request: self.write(None))},
+            "/write-worded": {"GET": route(lambda request: self.write(lambda error: Response(b"lost", error.code)))},
             "/status": {"GET": route(lambda request: Response(b"", int(request.query), bare=True))},
         }
 
@@ -59,6 +62,11 @@ class Clients:
         gate = self.loop.create_future()
         self.gates.append(gate)
         return Response(request.query + await gate, content_type=TEXT)
+
+    def write(self, refused: Callable[[NacosError], Response] | None) -> Later[Response]:
+        gate = self.loop.create_future()
+        self.gates.append(gate)
+        return Later(cast("asyncio.Future[None]", gate), Response(b"written", content_type=TEXT), refused)
 
     def connect(self) -> FakeTransport:
         transport = FakeTransport()
@@ -235,6 +243,43 @@ def test_a_bug_is_logged_and_answered_without_telling_what_it_was(
     assert answers(transport.take()) == [(500, b"caused: internal error;")]
     assert f"GET /nacos{path} failed" in caplog.text
     assert "ZeroDivisionError" in caplog.text
+
+
+def test_an_answer_that_waits_for_a_write_costs_no_task(clients: Clients) -> None:
+    """What comes behind it waits, too."""
+    transport = clients.connect()
+    receive(transport, get("/write") + get("/echo?x"))
+    assert asyncio.all_tasks(clients.loop) == set()
+    assert transport.take() == b""
+    clients.open_gate()
+    assert answers(transport.take()) == [(200, b"written"), (200, b"x")]
+
+
+@pytest.mark.parametrize(
+    ("path", "error", "answer"),
+    [
+        ("/write", NacosError(NOT_FOUND, "not here"), (404, b"not here")),
+        ("/write-worded", NacosError(NOT_FOUND, "not here"), (404, b"lost")),
+        ("/write-worded", ZeroDivisionError(), (500, b"caused: internal error;")),
+    ],
+)
+def test_a_write_that_is_refused_is_worded_by_the_handler_or_the_route(
+    clients: Clients, path: str, error: Exception, answer: tuple[int, bytes]
+) -> None:
+    transport = clients.connect()
+    receive(transport, get(path))
+    clients.gates[0].set_exception(error)
+    clients.turn()
+    assert answers(transport.take()) == [answer]
+
+
+def test_a_write_nobody_waits_for_any_more_is_forgotten(clients: Clients) -> None:
+    transport = clients.connect()
+    receive(transport, get("/write"))
+    transport.lose()
+    clients.turn()
+    assert clients.gates[0].cancelled()
+    assert not clients.server.connections
 
 
 # --- paths and methods without a handler ---
