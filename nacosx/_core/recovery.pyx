@@ -80,7 +80,6 @@ cdef str path_of(str directory, uint64_t sequence, uint64_t first_index):
 cdef int open_segments(Log* log, str directory) except -1:
     """Opens what belongs to the log, in order, and removes what a crash has left over."""
     cdef Segment segment
-    cdef Segment* forgotten
     cdef size_t room
     names = []
     for name in os.listdir(directory):
@@ -95,22 +94,34 @@ cdef int open_segments(Log* log, str directory) except -1:
     if log.segments == NULL:
         raise MemoryError
     log.segments_room = room
-    expected = names[0][0] if names else 0
-    for sequence, first_index in names:
+    # Backwards, for the log begins in the newest segment without predecessor: what a reset has forgotten before it may have
+    # been deleted in part, and in any order.
+    beginning = False
+    while names and not beginning:
+        sequence, first_index = names.pop()
         path = path_of(directory, sequence, first_index)
-        if sequence != expected:
-            raise CorruptLogError(path, 0, f"the segment before it, {expected:016x}, is missing or there twice")
-        expected += 1
         segment = segment_open(log.faults, path, sequence, first_index)
-        if segment.previous_end == 0:  # the log begins here: what comes before was forgotten by a reset
-            while log.segments_count:
-                log.segments_count -= 1
-                close(log.segments[log.segments_count].fd)
-                forgotten = &log.segments[log.segments_count]
-                remove(log, path_of(directory, forgotten.sequence, forgotten.first_index))
         log.segments[log.segments_count] = segment
         log.segments_count += 1
+        beginning = segment.previous_end == 0
+        if names and not beginning and names[len(names) - 1][0] != sequence - 1:
+            raise CorruptLogError(path, 0, f"the segment before it, {sequence - 1:016x}, is missing or there twice")
+    for sequence, first_index in names:
+        remove(log, path_of(directory, sequence, first_index))
+    reverse(log)
     return 0
+
+
+cdef void reverse(Log* log) noexcept:
+    cdef size_t low = 0
+    cdef size_t high = log.segments_count
+    cdef Segment segment
+    while low + 1 < high:
+        high -= 1
+        segment = log.segments[low]
+        log.segments[low] = log.segments[high]
+        log.segments[high] = segment
+        low += 1
 
 
 cdef int remove(Log* log, str path) except -1:

@@ -254,6 +254,16 @@ def test_a_reset_that_a_crash_interrupted_is_finished(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("*.wal"))) == 1
 
 
+def test_what_a_reset_has_forgotten_may_be_gone_in_any_order(tmp_path: Path) -> None:
+    """Deletions that were not synced, or one that failed: gaps and damage before the new beginning are of no account."""
+    end = write_segment(tmp_path, 1, 0, 1, [[SlowEntry(1, 1, 1, b"")]])
+    end = write_segment(tmp_path, 3, end, 3, [[SlowEntry(3, 1, 1, b"")]])
+    write_segment(tmp_path, 7, 0, 100, [[SlowEntry(100, 1, 1, b"new")]])
+    (tmp_path / f"{3:016x}-{3:016x}.wal").write_bytes(b"damaged")
+    assert recovered(tmp_path) == [SlowEntry(100, 1, 1, b"new")]
+    assert len(list(tmp_path.glob("*.wal"))) == 1
+
+
 def test_a_prefix_truncation_that_a_crash_interrupted_leaves_a_log(killed: Killed) -> None:
     killed.paths[0].unlink()
     left = [
