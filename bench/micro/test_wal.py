@@ -27,10 +27,13 @@ from nacosx.naming.registry import Registry
 from nacosx.storage.log import SegmentedLog
 from nacosx.storage.snapshots import SnapshotDirectory
 from tests.memory_storage import MemoryRows
+from tests.models.wal import write_frames
 
 PUBLISHERS = 16
 PUBLISHES_EACH = 50
 REPLAYED = 10_000
+MILLION = 1_000_000
+SEGMENTS = 10
 
 
 @pytest.fixture
@@ -135,3 +138,32 @@ def test_encode_and_decode_an_entry(benchmark: BenchmarkFixture, size: int) -> N
 @pytest.mark.parametrize("checksum", [crc32c, crc32c_table], ids=["processor", "table"])
 def test_checksum_of_64_kib(benchmark: BenchmarkFixture, checksum: Callable[[bytes], int]) -> None:
     assert benchmark(checksum, bytes(64 << 10)) == crc32c_table(bytes(64 << 10))
+
+
+@pytest.mark.parametrize("frame", [1, 256])
+def test_recovery_of_a_million_entries(benchmark: BenchmarkFixture, tmp_path: Path, frame: int) -> None:
+    """Bar: 2 s. Entries of 128 B, in frames of one or of 256: read, every checksum verified, ready for the next append."""
+    write_segments(tmp_path, frame)
+
+    def recover() -> int:
+        wal = Wal(str(tmp_path))
+        wal.close()
+        return wal.last_index
+
+    assert benchmark(recover) == MILLION
+
+
+def write_segments(directory: Path, frame: int) -> None:
+    """A million entries as a log writes them that syncs a million times, but without the syncs."""
+    end = 0
+    for number in range(SEGMENTS):
+        first = 1 + number * (MILLION // SEGMENTS)
+        end = write_frames(directory, number + 1, end, first, frames(first, first + MILLION // SEGMENTS, frame), crc32c)
+
+
+def frames(first: int, end: int, frame: int) -> Iterator[tuple[int, bytes]]:
+    """Entries and bytes of each."""
+    data = os.urandom(128)
+    for begin in range(first, end, frame):
+        indexes = range(begin, min(begin + frame, end))
+        yield len(indexes), b"".join(encode(Entry(index, 1, 1, data)) for index in indexes)

@@ -3,7 +3,6 @@
 from libc.stddef cimport size_t
 from libc.stdint cimport uint64_t
 from libc.stdlib cimport free, malloc
-from posix.unistd cimport close
 
 from nacosx._core.disk cimport FaultTable, disk_allocate, disk_sync, disk_sync_directory, disk_truncate, disk_unlink
 from nacosx._core.flush cimport Log, newest, roll
@@ -100,12 +99,14 @@ cdef int open_segments(Log* log, str directory) except -1:
     while names and not beginning:
         sequence, first_index = names.pop()
         path = path_of(directory, sequence, first_index)
+        if names and names[len(names) - 1][0] == sequence:
+            raise CorruptLogError(path, 0, f"segment {sequence:016x} is there twice")
         segment = segment_open(log.faults, path, sequence, first_index)
         log.segments[log.segments_count] = segment
         log.segments_count += 1
         beginning = segment.previous_end == 0
         if names and not beginning and names[len(names) - 1][0] != sequence - 1:
-            raise CorruptLogError(path, 0, f"the segment before it, {sequence - 1:016x}, is missing or there twice")
+            raise CorruptLogError(path, 0, f"the segment before it, {sequence - 1:016x}, is missing")
     for sequence, first_index in names:
         remove(log, path_of(directory, sequence, first_index))
     reverse(log)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -105,14 +106,26 @@ def write_segment(
     directory: Path, sequence: int, previous_end: int, first_index: int, batches: list[list[SlowEntry]]
 ) -> int:
     """A segment with one frame a batch and nothing behind; returns where it ends."""
+    payloads = ((len(batch), b"".join(map(slow_encode, batch))) for batch in batches)
+    return write_frames(directory, sequence, previous_end, first_index, payloads)
+
+
+def write_frames(
+    directory: Path,
+    sequence: int,
+    previous_end: int,
+    first_index: int,
+    payloads: Iterable[tuple[int, bytes]],
+    crc32c: Callable[[bytes, int], int] = slow_crc32c,
+) -> int:
+    """The same of encoded entries, how many and their bytes a frame."""
     salt = struct.pack("<Q", 0x5EED * sequence)
     fields = (sequence, first_index, 0x5EED * sequence, previous_end)
-    crc = slow_crc32c(HEADER.pack(b"NACOSXWL", 1, 0, *fields))
-    data = HEADER.pack(b"NACOSXWL", 1, crc, *fields).ljust(SEGMENT_HEADER, b"\0")
-    for batch in batches:
-        payload = b"".join(map(slow_encode, batch))
-        tail = struct.pack("<IIQ", len(payload), len(batch), len(data))
-        data += b"NFRM" + struct.pack("<I", slow_crc32c(salt + tail)) + tail + payload + TRAILER
+    crc = crc32c(HEADER.pack(b"NACOSXWL", 1, 0, *fields), 0)
+    data = bytearray(HEADER.pack(b"NACOSXWL", 1, crc, *fields).ljust(SEGMENT_HEADER, b"\0"))
+    for count, payload in payloads:
+        tail = struct.pack("<IIQ", len(payload), count, len(data))
+        data += b"NFRM" + struct.pack("<I", crc32c(salt + tail, 0)) + tail + payload + TRAILER
     (directory / f"{sequence:016x}-{first_index:016x}.wal").write_bytes(data)
     return len(data)
 
