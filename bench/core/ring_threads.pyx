@@ -6,7 +6,7 @@
 from libc.stdint cimport int32_t, int64_t, uint64_t
 
 from nacosx._core.atomic cimport NX_PAUSE
-from nacosx._core.ring cimport RingBuffer, Sequence, SequenceBarrier
+from nacosx._core.ring cimport RingBuffer, Sequence, SequenceBarrier, ring_claim, ring_publish, ring_slot
 
 cdef enum:
     PRODUCERS_MAX = 64
@@ -23,11 +23,11 @@ def produce(RingBuffer ring, int64_t count, int32_t batch, int64_t producer, int
     cdef uint64_t random = 88172645463325252 + <uint64_t> producer
     with nogil:
         while sent < count:
-            high = ring.claim(batch)
+            high = ring_claim(ring, batch)
             for sequence in range(high - batch + 1, high + 1):
-                (<int64_t *> ring.slot(sequence))[0] = producer << NUMBER_BITS | sent
+                (<int64_t *> ring_slot(ring, sequence))[0] = producer << NUMBER_BITS | sent
                 sent += 1
-            ring.publish_range(high - batch + 1, high)
+            ring_publish(ring, high - batch + 1, high)
             if idle_max:
                 random ^= random << 13  # xorshift64
                 random ^= random >> 7
@@ -55,7 +55,7 @@ def consume(SequenceBarrier barrier, Sequence sequence, int64_t count, int64_t p
             if available < next_sequence:
                 break
             while next_sequence <= available:
-                value = (<int64_t *> ring.slot(next_sequence))[0]
+                value = (<int64_t *> ring_slot(ring, next_sequence))[0]
                 producer = value >> NUMBER_BITS
                 number = value & ((<int64_t> 1 << NUMBER_BITS) - 1)
                 if number != expected[producer]:

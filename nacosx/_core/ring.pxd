@@ -1,5 +1,7 @@
 from libc.stdint cimport int32_t, int64_t
 
+from nacosx._core.atomic cimport NX_ADD, NX_LOAD, NX_LOAD_RELAXED, NX_STORE, NX_STORE_INT, NX_STORE_RELAXED
+
 cdef extern from *:
     """
     #ifndef NACOSX_RING_SHARED
@@ -54,6 +56,7 @@ cdef class RingBuffer:
     cdef bint calls_on_advance  # some consumer sleeps until another consumer calls it
     cdef shared_t *shared
     cdef int64_t *claimed
+    cdef int64_t *published  # that of the cursor
     cdef int32_t *available  # several producers: the lap that was published last in each slot
     cdef char *slots
     cdef list objects
@@ -63,10 +66,9 @@ cdef class RingBuffer:
     cdef waiter_t *waiters  # the ring owns them: a producer may call one whose barrier has just gone
     cdef int32_t waiters_count
 
-    cdef int64_t claim(self, int32_t n) noexcept nogil
+    cdef void wait_for_room(self, int64_t last) noexcept nogil
     cdef int64_t try_claim(self, int32_t n) noexcept nogil
-    cdef void publish_range(self, int64_t low, int64_t high) noexcept nogil
-    cdef void *slot(self, int64_t sequence) noexcept nogil
+    cdef void call_sleepers(self, int64_t *moved) noexcept nogil
     cdef void advance(self, Sequence sequence, int64_t value) noexcept nogil
     cdef int64_t gating_minimum(self, int64_t otherwise) noexcept nogil
     cdef object event(self, int64_t sequence)
@@ -92,3 +94,34 @@ cdef class SequenceBarrier:
     cdef bint announce(self, int64_t sequence) noexcept nogil
     cdef void withdraw(self) noexcept nogil
     cdef void sleep(self, int64_t sequence) noexcept nogil
+
+
+cdef inline int64_t ring_claim(RingBuffer ring, int32_t n) noexcept nogil:
+    """The highest of `n` claimed sequences; waits while the ring is full. At most as many as the ring has slots."""
+    cdef int64_t last
+    if ring.multi_producer:
+        last = NX_ADD(ring.claimed, n) + n
+    else:
+        last = NX_LOAD_RELAXED(ring.claimed) + n
+        NX_STORE_RELAXED(ring.claimed, last)
+    # fence: an acquire, for the gate may be another producer's look at the consumers
+    if last - ring.size > NX_LOAD(&ring.shared.gate):
+        ring.wait_for_room(last)
+    return last
+
+
+cdef inline void ring_publish(RingBuffer ring, int64_t low, int64_t high) noexcept nogil:
+    """Makes the claimed slots low..high visible and calls those who sleep until then."""
+    cdef int64_t sequence
+    if ring.multi_producer:
+        for sequence in range(low, high + 1):
+            NX_STORE_INT(ring.available + (sequence & ring.mask), <int32_t> (sequence >> ring.shift))
+    else:
+        NX_STORE(ring.published, high)
+    if ring.calls_on_publish:
+        ring.call_sleepers(ring.published)
+
+
+cdef inline void *ring_slot(RingBuffer ring, int64_t sequence) noexcept nogil:
+    """Where the event of `sequence` lies (fixed-size events only)."""
+    return ring.slots + (sequence & ring.mask) * ring.event_bytes

@@ -129,16 +129,6 @@ cdef extern from * nogil:
         if (waiter->event_fd >= 0) nx_write(waiter->event_fd);
         else syscall(SYS_futex, &waiter->calls, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
     }
-
-    /* Calls every waiter that sleeps on this counter, which has just moved. */
-    static inline void nx_moved(
-        struct nacosx_ring_shared *shared, struct nacosx_waiter *waiters, int32_t count, int64_t *counter
-    ) {
-        NX_FENCE(); /* fence: the move is visible before the sleepers are looked at */
-        if (NX_LOAD(&shared->sleepers) == 0) return;
-        for (int32_t index = 0; index < count; index++)
-            if (NX_LOAD(&waiters[index].on) == counter) nx_call(shared, &waiters[index], counter);
-    }
     """
     void *nx_aligned(size_t) noexcept
     void nx_nap(long) noexcept
@@ -146,7 +136,6 @@ cdef extern from * nogil:
     void nx_clear(int) noexcept
     void nx_sleep(waiter_t *, int32_t) noexcept
     void nx_call(shared_t *, waiter_t *, int64_t *) noexcept
-    void nx_moved(shared_t *, waiter_t *, int32_t, int64_t *) noexcept
     int sched_yield()
     int eventfd(unsigned int, int)
     int close(int)
@@ -167,7 +156,8 @@ cdef enum:
     SPINS = 100  # looks at once, before a waiting thread gives its core away
     YIELDS = 20  # looks between which others run, before a waiting thread sleeps
     NAP_NANOSECONDS = 100_000  # of strategy "sleep"
-    FULL_NAP_NANOSECONDS = 1_000  # a producer that finds the ring full naps twice as long every time …
+    FULL_LOOKS = 1_000  # a producer that found the ring full so often naps twice as long every time …
+    FULL_NAP_NANOSECONDS = 1_000
     FULL_NAP_NANOSECONDS_MAX = 1_000_000  # … up to here
     FULL_ = -1
     ALERTED = -2  # answer of wait_for when the barrier was alerted
@@ -228,6 +218,7 @@ cdef class RingBuffer:
         self.multi_producer = producers == "multi"
         self.wait_strategy = wait
         self.cursor = Sequence()
+        self.published = self.cursor.value
         self.gating_sequences = []
         self.shared = <shared_t *> nx_aligned(sizeof(shared_t))
         self.waiters = <waiter_t *> nx_aligned(CONSUMERS_MAX_ * sizeof(waiter_t))
@@ -237,7 +228,7 @@ cdef class RingBuffer:
         for index in range(CONSUMERS_MAX_):
             self.waiters[index] = waiter_t(NULL, 0, 0, -1, 0)
         self.shared[0] = shared_t(-1, -1, 0)
-        self.claimed = self.cursor.value if self.multi_producer else &self.shared.claimed
+        self.claimed = self.published if self.multi_producer else &self.shared.claimed
         if self.multi_producer:
             self.available = <int32_t *> nx_aligned(size * sizeof(int32_t))
             if self.available == NULL:
@@ -275,22 +266,12 @@ cdef class RingBuffer:
                 minimum = value
         return otherwise if self.gating_count == 0 else minimum
 
-    cdef int64_t claim(self, int32_t n) noexcept nogil:
-        """The highest of `n` claimed sequences; waits while the ring is full."""
-        cdef int64_t last, wrap, gate
+    cdef void wait_for_room(self, int64_t last) noexcept nogil:
+        """Returns when no consumer needs the slot of `last` any more."""
+        cdef int64_t gate = self.gating_minimum(last)
         cdef int32_t looks = 0
         cdef long nap = FULL_NAP_NANOSECONDS
-        if self.multi_producer:
-            last = NX_ADD(self.claimed, n) + n
-        else:
-            last = NX_LOAD_RELAXED(self.claimed) + n
-            NX_STORE_RELAXED(self.claimed, last)
-        wrap = last - self.size
-        # fence: an acquire, for the cached gate may be another producer's look at the consumers
-        if wrap <= NX_LOAD(&self.shared.gate):
-            return last
-        gate = self.gating_minimum(last)
-        while wrap > gate:
+        while last - self.size > gate:
             looks += 1
             if looks <= SPINS:
                 NX_PAUSE()
@@ -298,10 +279,10 @@ cdef class RingBuffer:
                 sched_yield()
             else:
                 nx_nap(nap)
-                nap = min(2 * nap, <long> FULL_NAP_NANOSECONDS_MAX)
+                if looks > FULL_LOOKS:
+                    nap = min(2 * nap, <long> FULL_NAP_NANOSECONDS_MAX)
             gate = self.gating_minimum(last)
         NX_STORE(&self.shared.gate, gate)
-        return last
 
     cdef int64_t try_claim(self, int32_t n) noexcept nogil:
         """As `claim`, but FULL (-1) when there is no room now."""
@@ -320,32 +301,27 @@ cdef class RingBuffer:
             if NX_CAS(self.claimed, &current, last):
                 return last
 
-    cdef void publish_range(self, int64_t low, int64_t high) noexcept nogil:
-        """Makes the claimed slots low..high visible and calls those who sleep until then."""
-        cdef int64_t sequence
-        if self.multi_producer:
-            for sequence in range(low, high + 1):
-                NX_STORE_INT(self.available + (sequence & self.mask), <int32_t> (sequence >> self.shift))
-        else:
-            NX_STORE(self.cursor.value, high)
-        if self.calls_on_publish:
-            nx_moved(self.shared, self.waiters, self.waiters_count, self.cursor.value)
-
-    cdef void *slot(self, int64_t sequence) noexcept nogil:
-        """Where the event of `sequence` lies (fixed-size events only)."""
-        return self.slots + (sequence & self.mask) * self.event_bytes
+    cdef void call_sleepers(self, int64_t *moved) noexcept nogil:
+        """Calls every consumer that sleeps on this counter, which has just moved."""
+        cdef int32_t index
+        NX_FENCE()  # fence: the move is visible before the sleepers are looked at
+        if NX_LOAD_INT(&self.shared.sleepers) == 0:
+            return
+        for index in range(self.waiters_count):
+            if NX_LOAD_POINTER(&self.waiters[index].on) == moved:
+                nx_call(self.shared, &self.waiters[index], moved)
 
     cdef void advance(self, Sequence sequence, int64_t value) noexcept nogil:
         """Moves a consumer's sequence on and calls those who sleep until then."""
         NX_STORE(sequence.value, value)
         if self.calls_on_advance:
-            nx_moved(self.shared, self.waiters, self.waiters_count, sequence.value)
+            self.call_sleepers(sequence.value)
 
     # --- with the GIL ------------------------------------------------------------------------------------------------
 
     cdef object event(self, int64_t sequence):
         if self.event_bytes:
-            return PyBytes_FromStringAndSize(<char *> self.slot(sequence), self.event_bytes)
+            return PyBytes_FromStringAndSize(<char *> ring_slot(self, sequence), self.event_bytes)
         return self.objects[sequence & self.mask]
 
     cdef int forget(self, int64_t sequence) except -1:
@@ -377,7 +353,7 @@ cdef class RingBuffer:
         cdef int64_t last = self.try_next(n)
         if last == FULL_:
             with nogil:
-                last = self.claim(n)
+                last = ring_claim(self, n)
         return last
 
     def try_next(self, int32_t n=1):
@@ -389,7 +365,7 @@ cdef class RingBuffer:
     def publish(self, int64_t low, object high=None):
         """Publishes the claimed sequences low..high (one, if `high` is left out)."""
         cdef int64_t last = low if high is None else high
-        self.publish_range(low, last)
+        ring_publish(self, low, last)
 
     def __setitem__(self, int64_t sequence, object event):
         """Writes the event of a claimed sequence. ValueError when bytes have the wrong length."""
@@ -409,7 +385,7 @@ cdef class RingBuffer:
         self.check(event)  # before the claim: a claimed slot that is never published stops every consumer
         cdef int64_t sequence = self.next(1)
         self.write(sequence, event)
-        self.publish_range(sequence, sequence)
+        ring_publish(self, sequence, sequence)
         return sequence
 
     def try_put(self, object event):
@@ -419,7 +395,7 @@ cdef class RingBuffer:
         if sequence == FULL_:
             return False
         self.write(sequence, event)
-        self.publish_range(sequence, sequence)
+        ring_publish(self, sequence, sequence)
         return True
 
     cdef int check(self, object event) except -1:
@@ -429,7 +405,7 @@ cdef class RingBuffer:
 
     cdef int write(self, int64_t sequence, object event) except -1:
         if self.event_bytes:
-            memcpy(self.slot(sequence), PyBytes_AS_STRING(event), self.event_bytes)
+            memcpy(ring_slot(self, sequence), PyBytes_AS_STRING(event), self.event_bytes)
         else:
             self.objects[sequence & self.mask] = event
         return 0
@@ -520,7 +496,7 @@ cdef class SequenceBarrier:
                 lowest += 1
             return lowest - 1
         else:
-            lowest = NX_LOAD(self.ring.cursor.value)
+            lowest = NX_LOAD(self.ring.published)
         return max(lowest, sequence - 1)
 
     cdef int64_t wait_for(self, int64_t sequence) noexcept nogil:
@@ -574,7 +550,7 @@ cdef class SequenceBarrier:
         for index in range(self.dependents_count):
             if NX_LOAD(self.dependents[index]) < sequence:
                 return self.dependents[index]
-        return self.dependents[0] if self.dependents_count else self.ring.cursor.value
+        return self.dependents[0] if self.dependents_count else self.ring.published
 
     # --- with the GIL ------------------------------------------------------------------------------------------------
 
