@@ -5,7 +5,10 @@ from __future__ import annotations
 import importlib
 import sys
 
-COMMANDS = {"serve": "bench.serve.command"}  # command → module whose main(arguments) returns the exit status
+COMMANDS = {
+    "serve": "bench.serve.command",
+    "core": "bench.core.command",
+}  # command → module whose main(arguments) returns the exit status
 
 
 def main() -> int:

@@ -15,11 +15,15 @@ import msgspec
 
 
 class Bar(msgspec.Struct, frozen=True):
-    """A promise: at most `limit`, in the row's unit, or at most `ratio` times the rival; one of the two is set."""
+    """A promise: at most `limit`, in the row's unit, or at most `ratio` times the rival, or `least_ratio` times it at least.
+
+    One of the three is set.
+    """
 
     words: str
     limit: float | None = None
     ratio: float | None = None
+    least_ratio: float | None = None
 
     def holds(self, ours: float | None, rival: float | None) -> bool | None:
         """None where the number that the promise compares with was not taken."""
@@ -27,9 +31,11 @@ class Bar(msgspec.Struct, frozen=True):
             return None
         if self.limit is not None:
             return ours <= self.limit
-        if rival is None or self.ratio is None:
+        if rival is None:
             return None
-        return ours <= self.ratio * rival
+        if self.least_ratio is not None:
+            return ours >= self.least_ratio * rival
+        return None if self.ratio is None else ours <= self.ratio * rival
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -85,9 +91,14 @@ def publish(rows: Sequence[Row], *, json_path: Path | None, remarks: Iterable[st
 
 
 def table(rows: Sequence[Row]) -> str:
-    """The rows for people: a scenario is named on its first line only, numbers stand under each other."""
+    """The rows for people: a scenario is named on its first line only, numbers stand under each other.
+
+    One rival is named at the head of its column; where there are several, each row names its own.
+    """
     rivals = sorted({each.rival_name for each in rows if each.rival_name})
-    lines = [["scenario", "metric", "unit", "nacosx", " / ".join(rivals) or "rival", "ratio", "bar", "holds"]]
+    lines = [
+        ["scenario", "metric", "unit", "nacosx", rivals[0] if len(rivals) == 1 else "rival", "ratio", "bar", "holds"]
+    ]
     before = ""
     for each in rows:
         lines.append(
@@ -96,7 +107,7 @@ def table(rows: Sequence[Row]) -> str:
                 each.metric,
                 each.unit,
                 number(each.ours),
-                number(each.rival),
+                number(each.rival) + (f" {each.rival_name}" if each.rival_name and len(rivals) > 1 else ""),
                 f"{each.ratio:.2f}" if each.ratio is not None else "",
                 each.bar or "",
                 {True: "yes", False: "NO", None: ""}[each.holds],

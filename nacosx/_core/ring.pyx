@@ -56,7 +56,6 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from nacosx._core.atomic cimport (
-    NX_ADD,
     NX_ADD_INT,
     NX_CAS,
     NX_CAS_POINTER,

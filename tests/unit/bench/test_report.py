@@ -13,6 +13,7 @@ from bench.serve.command import SCENARIOS
 
 TWICE = Bar("half of it", ratio=0.5)
 AT_MOST = Bar("at most 20 ms", limit=20)
+AT_LEAST = Bar("one and a half times it", least_ratio=1.5)
 
 
 def line(bar: Bar | None, ours: float | None, rival: float | None) -> Row:
@@ -29,6 +30,9 @@ def line(bar: Bar | None, ours: float | None, rival: float | None) -> Row:
         (TWICE, None, 10, None),
         (AT_MOST, 20, None, True),
         (AT_MOST, 20.5, 100, False),
+        (AT_LEAST, 15, 10, True),
+        (AT_LEAST, 14.9, 10, False),
+        (AT_LEAST, 15, None, None),
         (None, 5, 10, None),
     ],
 )
@@ -76,3 +80,11 @@ def test_every_bar_belongs_to_a_metric_of_a_scenario() -> None:
     metrics = {(scenario.name, metric) for scenario in SCENARIOS for metric in scenario.units}
     assert metrics >= BARS.keys()
     assert len(BARS) == 18
+
+
+def test_where_there_are_several_rivals_each_row_names_its_own() -> None:
+    rows = [row("ring", "yield", "M/s", ours=2, rival=1, rival_name=name, bars={}) for name in ("old", "new")]
+    head, first, second = table(rows).splitlines()
+    assert head.split() == ["scenario", "metric", "unit", "nacosx", "rival", "ratio", "bar", "holds"]
+    assert first.split() == ["ring", "yield", "M/s", "2.00", "1.00", "old", "2.00"]
+    assert second.split() == ["yield", "M/s", "2.00", "1.00", "new", "2.00"]
