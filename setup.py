@@ -2,7 +2,7 @@
 
 Build modes, by environment variable:
 
-NACOSX_DEBUG=1      bounds checks, asserts and line tracing in every `_core` module
+NACOSX_DEBUG=1      bounds checks and asserts in every `_core` module
 NACOSX_SANITIZE=1   AddressSanitizer and UndefinedBehaviorSanitizer (run Python with libasan preloaded)
 NACOSX_ANNOTATE=1   writes `*.html` beside each `.pyx`: the yellow lines touch the interpreter
 """
@@ -44,8 +44,6 @@ def extension(source: Path) -> Extension:
         libraries=LIBRARIES.get(name, []),
         extra_compile_args=compile_args,
         extra_link_args=link_args,
-        # Not CYTHON_TRACE_NOGIL: a trace takes the GIL, and the disk thread must never wait for it.
-        define_macros=[("CYTHON_TRACE", "1")] if DEBUG else [],
     )
 
 
@@ -59,7 +57,6 @@ setup(
             "wraparound": DEBUG,
             "initializedcheck": DEBUG,
             "cdivision": True,
-            "linetrace": DEBUG,
             "embedsignature": False,
             "auto_pickle": False,
             "freethreading_compatible": False,

@@ -445,6 +445,7 @@ cdef int kind_of(str wait) except -1:
 
 
 @cython.final
+@cython.no_gc_clear  # its waiter lies in the memory of the ring, which a cycle may not take away before __dealloc__
 cdef class SequenceBarrier:
     """Waits until a sequence is published and every dependent consumer has passed it. For one consumer."""
 

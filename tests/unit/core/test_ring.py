@@ -180,6 +180,21 @@ def test_a_cycle_through_a_ring_is_collected() -> None:
     assert gone() is None
 
 
+def test_a_cycle_of_a_ring_and_its_barrier_is_collected() -> None:
+    """The collector may take the ring first: the barrier must not touch the ring's memory then (seen by ASan)."""
+
+    class Owner:
+        pass
+
+    owner = Owner()
+    ring = RingBuffer(2, wait="eventfd")
+    owner.parts = [ring, ring.barrier(), owner]  # type: ignore[attr-defined]
+    gone = weakref.ref(owner)
+    del owner, ring
+    gc.collect()
+    assert gone() is None
+
+
 def test_a_ring_has_a_limit_of_consumers_and_their_places_are_used_again() -> None:
     ring = RingBuffer(2, wait="eventfd")
     for wait in STRATEGIES:
