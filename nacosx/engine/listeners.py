@@ -22,6 +22,7 @@ from nacosx.errors import OVER_THRESHOLD, NacosError
 PUSH_TIMEOUT_MS = 3_000
 PUSH_TRIES_MAX = 50
 PUSH_RETRY_DELAY_MS = 2_000  # times the number of tries so far
+PUSHES_A_TURN_MAX = 32  # of one change, in one turn of the loop
 LISTENERS_MAX = 2_000_000  # all connections together
 
 _json = msgspec.json.encode
@@ -36,7 +37,7 @@ class Listener:
         self._listeners = listeners
         self.client = client
         self.listening = listening
-        self.pushing = False  # a notification is unanswered, or waits to be tried again
+        self.pushing = False  # a notification is about to leave, is unanswered, or waits to be tried again
         self.again = False  # it has changed since that notification left
         self.tries = 0
         self.retry: Timeout | None = None
@@ -133,21 +134,32 @@ class Listeners:
     # --- notifications -----------------------------------------------------------------------------------------------
 
     def on_config_changed(self, event: ConfigChanged) -> None:
-        listeners = self._by_key.get(event.key)
-        if not listeners:
-            return
         members: dict[str | None, bytes] = {}
-        for listener in tuple(listeners):
+        due: list[tuple[Listener, bytes]] = []
+        for listener in self._by_key.get(event.key, ()):
             if not concerns(event, listener.client.ip, listener.client.tag):
                 continue
             if listener.pushing:
                 listener.again = True
                 continue
+            listener.pushing = True
             tenant = listener.listening.tenant
             body = members.get(tenant)
             if body is None:
                 body = members[tenant] = notification(event.key, tenant)
-            self._push(listener, body)
+            due.append((listener, body))
+        if due:
+            self._push_slice((due, 0))
+
+    def _push_slice(self, rest: tuple[list[tuple[Listener, bytes]], int]) -> None:
+        """Some of many. They leave before the next are made, and whatever else there is to do gets its turn."""
+        due, start = rest
+        end = start + PUSHES_A_TURN_MAX
+        if end < len(due):
+            self._ticker.schedule(0, self._push_slice, (due, end))
+        for listener, members in due[start:end]:
+            if start == 0 or listener in self._by_key.get(listener.listening.key, ()):
+                self._push(listener, members)
 
     def _push(self, listener: Listener, members: bytes) -> None:
         listener.pushing = True

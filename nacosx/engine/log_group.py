@@ -19,6 +19,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from functools import partial
+from typing import cast
 
 import msgspec
 
@@ -169,6 +170,7 @@ class LogGroup:
         rows: list[ConfigEvent] = []
         for command, future in batch:
             self.applied_index += 1
+            events: Sequence[object] = ()
             refusal: NacosError | None = None
             try:
                 events = self._rooms.apply(command)
@@ -178,16 +180,16 @@ class LogGroup:
                 # A bug of a room. Replay meets it again in the same way, so the state stays what it is now.
                 log.exception("applying entry %d failed: %r", self.applied_index, type(command))
                 refusal = NacosError(SERVER, f"caused: {error!r}")
-            else:
-                if type(command) in CONFIG_COMMANDS:
-                    rows.extend(events)
-                react(self._reactions, events)
             if future.done():  # cancelled: the proposer has gone
-                continue
-            if refusal is None:
+                pass
+            elif refusal is None:
                 future.set_result(None)
             else:
                 future.set_exception(refusal)
+            if type(command) in CONFIG_COMMANDS:
+                rows.extend(cast("Sequence[ConfigEvent]", events))
+            # After the answer is on its way: whoever proposed need not wait for a crowd to be told.
+            react(self._reactions, events)
         if rows:
             self._rows.write(last_index, rows)
 

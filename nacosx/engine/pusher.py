@@ -42,7 +42,7 @@ TIMEOUT_MS = 5000
 RETRY_DELAY_MS = 1000
 
 PUSH_TYPE = "NotifySubscriberRequest"
-CLIENTS_A_TURN_MAX = 500  # pushed to before other events of the loop get their turn
+CLIENTS_A_TURN_MAX = 32  # pushed to before these pushes leave and other events of the loop get their turn
 
 
 class PushCounters:

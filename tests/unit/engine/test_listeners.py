@@ -11,7 +11,7 @@ from nacosx.config.commands import DurableCommand
 from nacosx.config.events import ConfigChanged
 from nacosx.config.model import ConfigKey
 from nacosx.config.watch import Listening
-from nacosx.engine.listeners import Listeners, notification
+from nacosx.engine.listeners import PUSHES_A_TURN_MAX, Listeners, notification
 from nacosx.errors import OVER_THRESHOLD, NacosError
 from tests.unit.config.catalog_commands import KEY, publish, publish_beta, publish_tag, remove
 from tests.virtual_time import VirtualTime
@@ -66,12 +66,41 @@ class Room:
 
 
 def test_a_change_is_pushed_at_once_to_everybody_who_listens_to_it() -> None:
+    """A crowd is told in slices: the first leaves before the next is made."""
     room = Room()
-    for number in range(200):
-        room.listen(f"c{number}")
+    crowd = [f"c{number}" for number in range(2 * PUSHES_A_TURN_MAX + 7)]
+    for connection_id in crowd:
+        room.listen(connection_id)
     room.listen("elsewhere", OTHER)
     room.apply(publish("1"))
-    assert room.pushes.told() == [f"c{number}" for number in range(200)]
+    assert room.pushes.told() == crowd[:PUSHES_A_TURN_MAX]
+    room.time.turn()
+    assert room.pushes.told() == crowd[PUSHES_A_TURN_MAX:]
+
+
+def test_who_stops_listening_while_a_crowd_is_told_is_told_nothing() -> None:
+    room = Room()
+    crowd = [f"c{number}" for number in range(PUSHES_A_TURN_MAX + 2)]
+    for connection_id in crowd:
+        room.listen(connection_id)
+    room.apply(publish("1"))
+    room.listeners.release(crowd[-1])
+    room.time.turn()
+    assert room.pushes.told() == crowd[:-1]
+
+
+def test_a_change_while_a_crowd_is_told_is_the_same_news_to_those_not_told_yet() -> None:
+    room = Room()
+    crowd = [f"c{number}" for number in range(PUSHES_A_TURN_MAX + 1)]
+    for connection_id in crowd:
+        room.listen(connection_id)
+    room.apply(publish("1"))
+    room.apply(publish("2"))
+    room.time.turn()
+    assert room.pushes.told() == crowd
+    for answered in tuple(room.pushes.answers):
+        answered(True)
+    assert room.pushes.told() == crowd[:-1]
 
 
 def test_the_notification_echoes_the_tenant_as_the_client_wrote_it() -> None:
