@@ -16,6 +16,7 @@ import logging
 from functools import partial
 from typing import Any, cast
 
+from nacosx._core.exchange import HttpExchange, HttpShared
 from nacosx._core.http1 import BODY_BYTES_MAX, HEAD_BYTES_MAX, HEADERS_MAX, Http1Parser, Request, Response
 from nacosx._core.wheel import Timeout
 from nacosx.api.http import Route, Routes, WaitingAnswer, http_date
@@ -41,8 +42,10 @@ BODY_BYTES_MIN = 16 * 1024  # of an upload, in each check period
 UNFINISHED_BYTES_MAX = 256 * 1024 * 1024  # held of incomplete requests, all connections together
 
 
-class HttpServer:
+class HttpServer(HttpShared):
     """What all connections share: routes, limits, the Date line. `connection` is the protocol factory."""
+
+    table: Routes
 
     __slots__ = (
         "_clock",
@@ -50,14 +53,11 @@ class HttpServer:
         "_drained",
         "body_bytes_max",
         "check_ms",
-        "closing_lines",
         "connections",
         "connections_max",
         "head_bytes_max",
         "headers_max",
         "loop",
-        "stopping",
-        "table",
         "ticker",
         "unfinished_bytes",
         "unfinished_bytes_max",
@@ -88,11 +88,10 @@ class HttpServer:
         self.body_bytes_max = body_bytes_max
         self.unfinished_bytes = 0  # held of incomplete requests, all connections together
         self.unfinished_bytes_max = unfinished_bytes_max
-        self.stopping = False
         self._clock = clock
         self._context_path = context_path
         self.table = table(routes, context_path)
-        self.closing_lines: tuple[bytes, bytes, bytes] | None = None  # see `fresh_closing_lines`
+        self.closing_statuses = CLOSING_STATUSES
         self._drained: asyncio.Future[None] | None = None
 
     def connection(self) -> HttpConnection:
@@ -173,46 +172,34 @@ def table(routes: Routes, context_path: str) -> Routes:
     return routed
 
 
-class HttpConnection(asyncio.Protocol):
+class HttpConnection(HttpExchange, asyncio.Protocol):
     """One client. Lives from `connection_made` to `connection_lost`, or until its last task has ended."""
 
     __slots__ = (
-        "_answered",
         "_answered_seen",
-        "_awaited",
         "_body_bytes_seen",
         "_continue_due",
-        "_eof",
-        "_held_bytes",
         "_lingering",
-        "_parser",
         "_quiet_checks",
         "_reading_paused",
-        "_remote_ip",
         "_server",
         "_timeout",
         "_transport",
         "_unread_bytes_seen",
-        "_waiting",
-        "_writing_paused",
     )
 
     _transport: asyncio.Transport
     _timeout: Timeout
 
+    def __new__(cls, server: HttpServer) -> HttpConnection:
+        parser = Http1Parser(server.head_bytes_max, server.headers_max, server.body_bytes_max)
+        return super().__new__(cls, server, parser)
+
     def __init__(self, server: HttpServer) -> None:
         self._server = server
-        self._parser = Http1Parser(server.head_bytes_max, server.headers_max, server.body_bytes_max)
-        self._waiting: list[Request] = []  # not yet answered, the next one last
-        self._awaited: asyncio.Future[Any] | None = None  # a write or a task, which brings the answer
-        self._remote_ip = ""
         self._continue_due = False  # a client waits for "100 Continue", behind an answer that is not out yet
-        self._eof = False  # nothing that comes from the client matters any more
         self._lingering = False  # the last answer is out, the rest of the input is read away
         self._reading_paused = False
-        self._writing_paused = False
-        self._held_bytes = 0  # our share of `server.unfinished_bytes`
-        self._answered = 0
         self._answered_seen = 0
         self._body_bytes_seen = 0
         self._unread_bytes_seen = 0
@@ -223,8 +210,9 @@ class HttpConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         server = self._server
         self._transport = cast(asyncio.Transport, transport)
+        self.write = self._transport.write
         peer = transport.get_extra_info("peername")
-        self._remote_ip = peer[0] if peer else ""
+        self.remote_ip = peer[0] if peer else ""
         server.connections.add(self)
         self._timeout = server.ticker.schedule(server.check_ms, self._check, None)
         if len(server.connections) > server.connections_max:
@@ -235,95 +223,55 @@ class HttpConnection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._timeout.cancel()
-        self._waiting.clear()
-        self._eof = True
-        self._server.unfinished_bytes -= self._held_bytes
-        if self._awaited is None:
+        self.waiting.clear()
+        self.ended = True
+        self._server.unfinished_bytes -= self.held_bytes
+        if self.awaited is None:
             self._server.forget(self)
         else:
-            self._awaited.cancel()  # forgotten when it has ended
-
-    def data_received(self, data: bytes) -> None:
-        if self._eof:
-            return
-        parser = self._parser
-        requests = parser.feed(data)
-        if requests:
-            requests.reverse()
-            requests += self._waiting
-            self._waiting = requests
-            if self._awaited is None:
-                self._pump()
-            if self._waiting:
-                # limit: one request waits behind the one being answered, and what came in the same read
-                self._reading_paused = True
-                self._transport.pause_reading()
-        if parser.unsettled or self._held_bytes:
-            self._attend()
+            self.awaited.cancel()  # forgotten when it has ended
 
     def eof_received(self) -> bool:
         """A client may close its side and still want its answers."""
-        self._eof = True
-        return self._awaited is not None or bool(self._waiting)
+        self.ended = True
+        return self.awaited is not None or bool(self.waiting)
 
     def pause_writing(self) -> None:
-        self._writing_paused = True
+        self.writing_paused = True
 
     def resume_writing(self) -> None:
-        self._writing_paused = False
-        if self._awaited is None:
+        self.writing_paused = False
+        if self.awaited is None:
             self._go_on()
 
     # --- requests ---
 
-    def _pump(self) -> None:
-        """Answers what waits, in order, until a handler has to wait or the client does not read."""
-        waiting = self._waiting
-        while waiting and not self._writing_paused:
-            request = waiting.pop()
-            request.remote_ip = self._remote_ip
-            answer = self._answer(request)
-            if answer is None:
-                return
-            self._send(request, answer)
-
     def _go_on(self) -> None:
         """What held the requests up is over."""
-        self._pump()
-        if self._awaited is None and not self._waiting:
+        self.answer_waiting()
+        if self.awaited is None and not self.waiting:
             self._rest()
 
-    def _answer(self, request: Request) -> Response | None:
-        """The answer, or None when it comes later."""
-        methods = self._server.table.get(request.path)
-        route = methods.get(request.method) if methods is not None else None
-        if route is None or request.has_origin:
-            found = self._server.route(request)
-            if isinstance(found, Response):
-                return found
-            route = found
-        try:
-            if request.is_multipart:
-                request.fields = read_fields(request)
-            answer = route.handler(request)
-        except NacosError as error:
+    def route(self, request: Request) -> Route | Response:
+        return self._server.route(request)
+
+    def read_multipart(self, request: Request) -> None:
+        request.fields = read_fields(request)
+
+    def refuse(self, request: Request, route: Route, error: Exception) -> Response:
+        if isinstance(error, NacosError):
             return route.refuse(error)
-        except MultipartError as error:
+        if isinstance(error, MultipartError):
             reason = f"caused: Failed to parse multipart servlet request; nested exception is {error};"
             return route.refuse(NacosError(SERVER, reason))
-        except Exception as error:
-            return failed(route, request, error)
-        if isinstance(answer, Response):
-            return answer
-        self._wait_for(request, route, answer)
-        return None
+        return failed(route, request, error)
 
-    def _wait_for(self, request: Request, route: Route, answer: WaitingAnswer) -> None:
+    def wait_for(self, request: Request, route: Route, answer: WaitingAnswer) -> None:
         if isinstance(answer, Later):
-            self._awaited = answer.written
+            self.awaited = answer.written
         else:
-            self._awaited = self._server.loop.create_task(answer)
-        self._awaited.add_done_callback(partial(self._settled, request, route, answer))
+            self.awaited = self._server.loop.create_task(answer)
+        self.awaited.add_done_callback(partial(self._settled, request, route, answer))
 
     def _settled(
         self,
@@ -332,7 +280,7 @@ class HttpConnection(asyncio.Protocol):
         answer: WaitingAnswer,
         awaited: asyncio.Future[Any],
     ) -> None:
-        self._awaited = None
+        self.awaited = None
         if awaited.cancelled():
             if not isinstance(answer, Later):
                 answer.close()  # in case it was cancelled before its first step
@@ -343,19 +291,16 @@ class HttpConnection(asyncio.Protocol):
         if self._transport.is_closing():
             self._server.forget(self)
         else:
-            self._send(request, response)
+            self.send(request, response)
             self._go_on()
 
-    def _send(self, request: Request, response: Response) -> None:
-        self._answered += 1
-        server = self._server
-        kept, kept_on_word, closed = server.closing_lines or server.fresh_closing_lines()
-        close = not request.keep_alive or response.status in CLOSING_STATUSES or server.stopping
-        lines = closed if close else kept_on_word if request.asks_keep_alive else kept
-        extra = cors_lines(request) if request.has_origin and not response.bare else b""
-        self._transport.write(response.render(lines, request.method == "HEAD", extra))  # io
-        if close:
-            self._finish()
+    def extra_lines(self, request: Request) -> bytes:
+        return cors_lines(request)
+
+    def hold(self) -> None:
+        # limit: one request waits behind the one being answered, and what came in the same read
+        self._reading_paused = True
+        self._transport.pause_reading()
 
     def _rest(self) -> None:
         """Every request that came is answered."""
@@ -364,26 +309,26 @@ class HttpConnection(asyncio.Protocol):
             self._transport.resume_reading()
         if self._lingering or self._transport.is_closing():
             return
-        if self._parser.refusal_status:
-            self._refuse(self._parser.refusal_status)
-        elif self._eof:
+        if self.parser.refusal_status:
+            self._refuse(self.parser.refusal_status)
+        elif self.ended:
             self._transport.close()
         elif self._continue_due:
             self._continue_due = False
             self._transport.write(CONTINUE)  # io
 
-    def _attend(self) -> None:
+    def attend(self) -> None:
         """A stream that is refused, a client that waits for 100, or bytes held of an incomplete request."""
-        parser = self._parser
+        parser = self.parser
         server = self._server
-        idle = self._awaited is None and not self._waiting
-        server.unfinished_bytes += parser.held_bytes - self._held_bytes
-        self._held_bytes = parser.held_bytes
+        idle = self.awaited is None and not self.waiting
+        server.unfinished_bytes += parser.held_bytes - self.held_bytes
+        self.held_bytes = parser.held_bytes
         if parser.refusal_status:
-            logger.debug("%s: refused: %s", self._remote_ip, parser.refusal)
+            logger.debug("%s: refused: %s", self.remote_ip, parser.refusal)
             if idle:
                 self._refuse(parser.refusal_status)
-        elif server.unfinished_bytes > server.unfinished_bytes_max and self._held_bytes:
+        elif server.unfinished_bytes > server.unfinished_bytes_max and self.held_bytes:
             self._refuse(503)
         elif parser.continue_wanted:
             if idle:
@@ -400,10 +345,10 @@ class HttpConnection(asyncio.Protocol):
         self._transport.write(tomcat_error(status).render(self._server.fresh_closing_lines()[2]))  # io
         self._linger()
 
-    def _finish(self) -> None:
+    def finish(self) -> None:
         """The last answer is out. What the client sent after its request is not answered."""
-        self._waiting.clear()
-        if self._parser.in_request or self._parser.refusal_status:
+        self.waiting.clear()
+        if self.parser.in_request or self.parser.refusal_status:
             self._linger()
         else:
             self._transport.close()
@@ -411,14 +356,14 @@ class HttpConnection(asyncio.Protocol):
     def _linger(self) -> None:
         """Closes our side and reads the other away for a while: closing a socket with unread bytes resets it, and the
         client might lose the answer."""
-        self._eof = True
+        self.ended = True
         self._lingering = True
         self._transport.write_eof()
         self._timeout.cancel()
         self._timeout = self._server.ticker.schedule(LINGER_MS, self._check, None)
 
     def close_when_idle(self) -> None:
-        if self._awaited is None and not self._waiting and not self._parser.in_request:
+        if self.awaited is None and not self.waiting and not self.parser.in_request:
             self._transport.close()
 
     def abort(self) -> None:
@@ -427,15 +372,15 @@ class HttpConnection(asyncio.Protocol):
     def _check(self, _: None) -> None:
         """Closes a connection on which two checks saw no progress."""
         unread_bytes = self._transport.get_write_buffer_size()
-        body_bytes = self._parser.body_bytes
-        moved = self._answered != self._answered_seen
-        if self._writing_paused:
+        body_bytes = self.parser.body_bytes
+        moved = self.answered != self._answered_seen
+        if self.writing_paused:
             moved = moved or unread_bytes < self._unread_bytes_seen
-        elif self._awaited is not None:
+        elif self.awaited is not None:
             moved = True
         elif body_bytes:
             moved = moved or body_bytes - self._body_bytes_seen >= BODY_BYTES_MIN
-        self._answered_seen = self._answered
+        self._answered_seen = self.answered
         self._body_bytes_seen = body_bytes
         self._unread_bytes_seen = unread_bytes
         self._quiet_checks = 0 if moved else self._quiet_checks + 1
