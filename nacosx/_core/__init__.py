@@ -14,8 +14,6 @@ form      urlencoded forms: bytes → dict
 http1     server side of HTTP/1.1: bytes → requests
 request   one HTTP request, decoded when looked at
 response  one HTTP response → bytes
-exchange  the way of nearly every HTTP request, from bytes to the handler and back
-familiar  short texts that come again and again
 http2     server side of gRPC over HTTP/2, on libnghttp2 (declared in nghttp2.pxd): sessions and limits
 grpc_call one call of it: messages in, messages and status out
 payload   the Nacos gRPC envelope (protobuf) ⇄ (type, client ip, headers, body)

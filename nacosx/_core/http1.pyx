@@ -97,6 +97,38 @@ cdef enum:
 
 @cython.final
 cdef class Http1Parser:
+    cdef Py_ssize_t _head_bytes_max
+    cdef Py_ssize_t _body_bytes_max
+    cdef int _headers_max
+
+    cdef int _state
+    cdef readonly int refusal_status
+    cdef readonly str refusal
+    cdef readonly bint continue_wanted
+
+    # bytes that came without the end of their line; `_line_at` and `_scan_at` count from the start of the head or line
+    cdef char *_held
+    cdef Py_ssize_t _held_size
+    cdef Py_ssize_t _held_room
+    cdef Py_ssize_t _line_at
+    cdef Py_ssize_t _scan_at
+
+    # the request being read
+    cdef HttpRequest _request
+    cdef bint _http11
+    cdef bint _closing
+    cdef bint _chunked
+    cdef bint _expecting
+    cdef int _header_count
+    cdef int _host_count
+    cdef int64_t _content_length  # -1: none
+    cdef int64_t _missing  # bytes of the body or of the chunk that have not come
+    cdef Py_ssize_t _trailer_bytes
+
+    cdef char *_body
+    cdef Py_ssize_t _body_size
+    cdef Py_ssize_t _body_room
+
     def __cinit__(self):
         self._state = START
         self.refusal = ""
@@ -117,9 +149,6 @@ cdef class Http1Parser:
 
     @property
     def unsettled(self):
-        return self.is_unsettled()
-
-    cdef bint is_unsettled(self) noexcept:
         return self.refusal_status != 0 or self.continue_wanted or self._held_room != 0 or self._body_room != 0
 
     @property

@@ -87,6 +87,9 @@ cdef char *_put(char *into, bytes text) noexcept:
 @cython.final
 @cython.no_gc
 cdef class SharedHeaders:
+    cdef readonly tuple headers
+    cdef bytes lines
+
     def __init__(self, tuple headers not None):
         self.headers = headers
         self.lines = _header_lines(headers)
@@ -96,6 +99,12 @@ cdef class SharedHeaders:
 @cython.no_gc
 @cython.freelist(32)
 cdef class Response:
+    cdef readonly bytes body
+    cdef readonly int status
+    cdef readonly str content_type
+    cdef object _headers  # a tuple, or SharedHeaders
+    cdef readonly bint bare
+
     def __init__(
         self,
         bytes body not None=b"",
@@ -121,7 +130,7 @@ cdef class Response:
             return (<SharedHeaders> self._headers).lines
         return _header_lines(<tuple> self._headers) if <tuple> self._headers else b""
 
-    cpdef bytes render(self, bytes closing_lines, bint head_only=False, bytes extra_lines=b""):
+    def render(self, bytes closing_lines not None, bint head_only=False, bytes extra_lines not None=b""):
         cdef bytes opening = _opening(self.status, self.bare)
         cdef bytes type_line = _type_line(self.content_type)
         cdef bytes lines = self.lines()

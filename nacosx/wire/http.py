@@ -16,7 +16,6 @@ import logging
 from functools import partial
 from typing import Any, cast
 
-from nacosx._core.exchange import HttpExchange, HttpShared
 from nacosx._core.http1 import BODY_BYTES_MAX, HEAD_BYTES_MAX, HEADERS_MAX, Http1Parser, Request, Response
 from nacosx._core.wheel import Timeout
 from nacosx.api.http import Route, Routes, WaitingAnswer, http_date
@@ -42,10 +41,8 @@ BODY_BYTES_MIN = 16 * 1024  # of an upload, in each check period
 UNFINISHED_BYTES_MAX = 256 * 1024 * 1024  # held of incomplete requests, all connections together
 
 
-class HttpServer(HttpShared):
+class HttpServer:
     """What all connections share: routes, limits, the Date line. `connection` is the protocol factory."""
-
-    table: Routes
 
     __slots__ = (
         "_clock",
@@ -53,11 +50,14 @@ class HttpServer(HttpShared):
         "_drained",
         "body_bytes_max",
         "check_ms",
+        "closing_lines",
         "connections",
         "connections_max",
         "head_bytes_max",
         "headers_max",
         "loop",
+        "stopping",
+        "table",
         "ticker",
         "unfinished_bytes",
         "unfinished_bytes_max",
@@ -88,10 +88,11 @@ class HttpServer(HttpShared):
         self.body_bytes_max = body_bytes_max
         self.unfinished_bytes = 0  # held of incomplete requests, all connections together
         self.unfinished_bytes_max = unfinished_bytes_max
+        self.stopping = False
         self._clock = clock
         self._context_path = context_path
         self.table = table(routes, context_path)
-        self.closing_statuses = CLOSING_STATUSES
+        self.closing_lines: tuple[bytes, bytes, bytes] | None = None  # see `fresh_closing_lines`
         self._drained: asyncio.Future[None] | None = None
 
     def connection(self) -> HttpConnection:
@@ -172,34 +173,46 @@ def table(routes: Routes, context_path: str) -> Routes:
     return routed
 
 
-class HttpConnection(HttpExchange, asyncio.Protocol):
+class HttpConnection(asyncio.Protocol):
     """One client. Lives from `connection_made` to `connection_lost`, or until its last task has ended."""
 
     __slots__ = (
+        "_answered",
         "_answered_seen",
+        "_awaited",
         "_body_bytes_seen",
         "_continue_due",
+        "_eof",
+        "_held_bytes",
         "_lingering",
+        "_parser",
         "_quiet_checks",
         "_reading_paused",
+        "_remote_ip",
         "_server",
         "_timeout",
         "_transport",
         "_unread_bytes_seen",
+        "_waiting",
+        "_writing_paused",
     )
 
     _transport: asyncio.Transport
     _timeout: Timeout
 
-    def __new__(cls, server: HttpServer) -> HttpConnection:
-        parser = Http1Parser(server.head_bytes_max, server.headers_max, server.body_bytes_max)
-        return super().__new__(cls, server, parser)
-
     def __init__(self, server: HttpServer) -> None:
         self._server = server
+        self._parser = Http1Parser(server.head_bytes_max, server.headers_max, server.body_bytes_max)
+        self._waiting: list[Request] = []  # not yet answered, the next one last
+        self._awaited: asyncio.Future[Any] | None = None  # a write or a task, which brings the answer
+        self._remote_ip = ""
         self._continue_due = False  # a client waits for "100 Continue", behind an answer that is not out yet
+        self._eof = False  # nothing that comes from the client matters any more
         self._lingering = False  # the last answer is out, the rest of the input is read away
         self._reading_paused = False
+        self._writing_paused = False
+        self._held_bytes = 0  # our share of `server.unfinished_bytes`
+        self._answered = 0
         self._answered_seen = 0
         self._body_bytes_seen = 0
         self._unread_bytes_seen = 0
@@ -210,9 +223,8 @@ class HttpConnection(HttpExchange, asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         server = self._server
         self._transport = cast(asyncio.Transport, transport)
-        self.write = self._transport.write
         peer = transport.get_extra_info("peername")
-        self.remote_ip = peer[0] if peer else ""
+        self._remote_ip = peer[0] if peer else ""
         server.connections.add(self)
         self._timeout = server.ticker.schedule(server.check_ms, self._check, None)
         if len(server.connections) > server.connections_max:
@@ -223,55 +235,95 @@ class HttpConnection(HttpExchange, asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._timeout.cancel()
-        self.waiting.clear()
-        self.ended = True
-        self._server.unfinished_bytes -= self.held_bytes
-        if self.awaited is None:
+        self._waiting.clear()
+        self._eof = True
+        self._server.unfinished_bytes -= self._held_bytes
+        if self._awaited is None:
             self._server.forget(self)
         else:
-            self.awaited.cancel()  # forgotten when it has ended
+            self._awaited.cancel()  # forgotten when it has ended
+
+    def data_received(self, data: bytes) -> None:
+        if self._eof:
+            return
+        parser = self._parser
+        requests = parser.feed(data)
+        if requests:
+            requests.reverse()
+            requests += self._waiting
+            self._waiting = requests
+            if self._awaited is None:
+                self._pump()
+            if self._waiting:
+                # limit: one request waits behind the one being answered, and what came in the same read
+                self._reading_paused = True
+                self._transport.pause_reading()
+        if parser.unsettled or self._held_bytes:
+            self._attend()
 
     def eof_received(self) -> bool:
         """A client may close its side and still want its answers."""
-        self.ended = True
-        return self.awaited is not None or bool(self.waiting)
+        self._eof = True
+        return self._awaited is not None or bool(self._waiting)
 
     def pause_writing(self) -> None:
-        self.writing_paused = True
+        self._writing_paused = True
 
     def resume_writing(self) -> None:
-        self.writing_paused = False
-        if self.awaited is None:
+        self._writing_paused = False
+        if self._awaited is None:
             self._go_on()
 
     # --- requests ---
 
+    def _pump(self) -> None:
+        """Answers what waits, in order, until a handler has to wait or the client does not read."""
+        waiting = self._waiting
+        while waiting and not self._writing_paused:
+            request = waiting.pop()
+            request.remote_ip = self._remote_ip
+            answer = self._answer(request)
+            if answer is None:
+                return
+            self._send(request, answer)
+
     def _go_on(self) -> None:
         """What held the requests up is over."""
-        self.answer_waiting()
-        if self.awaited is None and not self.waiting:
+        self._pump()
+        if self._awaited is None and not self._waiting:
             self._rest()
 
-    def route(self, request: Request) -> Route | Response:
-        return self._server.route(request)
-
-    def read_multipart(self, request: Request) -> None:
-        request.fields = read_fields(request)
-
-    def refuse(self, request: Request, route: Route, error: Exception) -> Response:
-        if isinstance(error, NacosError):
+    def _answer(self, request: Request) -> Response | None:
+        """The answer, or None when it comes later."""
+        methods = self._server.table.get(request.path)
+        route = methods.get(request.method) if methods is not None else None
+        if route is None or request.has_origin:
+            found = self._server.route(request)
+            if isinstance(found, Response):
+                return found
+            route = found
+        try:
+            if request.is_multipart:
+                request.fields = read_fields(request)
+            answer = route.handler(request)
+        except NacosError as error:
             return route.refuse(error)
-        if isinstance(error, MultipartError):
+        except MultipartError as error:
             reason = f"caused: Failed to parse multipart servlet request; nested exception is {error};"
             return route.refuse(NacosError(SERVER, reason))
-        return failed(route, request, error)
+        except Exception as error:
+            return failed(route, request, error)
+        if isinstance(answer, Response):
+            return answer
+        self._wait_for(request, route, answer)
+        return None
 
-    def wait_for(self, request: Request, route: Route, answer: WaitingAnswer) -> None:
+    def _wait_for(self, request: Request, route: Route, answer: WaitingAnswer) -> None:
         if isinstance(answer, Later):
-            self.awaited = answer.written
+            self._awaited = answer.written
         else:
-            self.awaited = self._server.loop.create_task(answer)
-        self.awaited.add_done_callback(partial(self._settled, request, route, answer))
+            self._awaited = self._server.loop.create_task(answer)
+        self._awaited.add_done_callback(partial(self._settled, request, route, answer))
 
     def _settled(
         self,
@@ -280,7 +332,7 @@ class HttpConnection(HttpExchange, asyncio.Protocol):
         answer: WaitingAnswer,
         awaited: asyncio.Future[Any],
     ) -> None:
-        self.awaited = None
+        self._awaited = None
         if awaited.cancelled():
             if not isinstance(answer, Later):
                 answer.close()  # in case it was cancelled before its first step
@@ -291,16 +343,19 @@ class HttpConnection(HttpExchange, asyncio.Protocol):
         if self._transport.is_closing():
             self._server.forget(self)
         else:
-            self.send(request, response)
+            self._send(request, response)
             self._go_on()
 
-    def extra_lines(self, request: Request) -> bytes:
-        return cors_lines(request)
-
-    def hold(self) -> None:
-        # limit: one request waits behind the one being answered, and what came in the same read
-        self._reading_paused = True
-        self._transport.pause_reading()
+    def _send(self, request: Request, response: Response) -> None:
+        self._answered += 1
+        server = self._server
+        kept, kept_on_word, closed = server.closing_lines or server.fresh_closing_lines()
+        close = not request.keep_alive or response.status in CLOSING_STATUSES or server.stopping
+        lines = closed if close else kept_on_word if request.asks_keep_alive else kept
+        extra = cors_lines(request) if request.has_origin and not response.bare else b""
+        self._transport.write(response.render(lines, request.method == "HEAD", extra))  # io
+        if close:
+            self._finish()
 
     def _rest(self) -> None:
         """Every request that came is answered."""
@@ -309,26 +364,26 @@ class HttpConnection(HttpExchange, asyncio.Protocol):
             self._transport.resume_reading()
         if self._lingering or self._transport.is_closing():
             return
-        if self.parser.refusal_status:
-            self._refuse(self.parser.refusal_status)
-        elif self.ended:
+        if self._parser.refusal_status:
+            self._refuse(self._parser.refusal_status)
+        elif self._eof:
             self._transport.close()
         elif self._continue_due:
             self._continue_due = False
             self._transport.write(CONTINUE)  # io
 
-    def attend(self) -> None:
+    def _attend(self) -> None:
         """A stream that is refused, a client that waits for 100, or bytes held of an incomplete request."""
-        parser = self.parser
+        parser = self._parser
         server = self._server
-        idle = self.awaited is None and not self.waiting
-        server.unfinished_bytes += parser.held_bytes - self.held_bytes
-        self.held_bytes = parser.held_bytes
+        idle = self._awaited is None and not self._waiting
+        server.unfinished_bytes += parser.held_bytes - self._held_bytes
+        self._held_bytes = parser.held_bytes
         if parser.refusal_status:
-            logger.debug("%s: refused: %s", self.remote_ip, parser.refusal)
+            logger.debug("%s: refused: %s", self._remote_ip, parser.refusal)
             if idle:
                 self._refuse(parser.refusal_status)
-        elif server.unfinished_bytes > server.unfinished_bytes_max and self.held_bytes:
+        elif server.unfinished_bytes > server.unfinished_bytes_max and self._held_bytes:
             self._refuse(503)
         elif parser.continue_wanted:
             if idle:
@@ -345,10 +400,10 @@ class HttpConnection(HttpExchange, asyncio.Protocol):
         self._transport.write(tomcat_error(status).render(self._server.fresh_closing_lines()[2]))  # io
         self._linger()
 
-    def finish(self) -> None:
+    def _finish(self) -> None:
         """The last answer is out. What the client sent after its request is not answered."""
-        self.waiting.clear()
-        if self.parser.in_request or self.parser.refusal_status:
+        self._waiting.clear()
+        if self._parser.in_request or self._parser.refusal_status:
             self._linger()
         else:
             self._transport.close()
@@ -356,14 +411,14 @@ class HttpConnection(HttpExchange, asyncio.Protocol):
     def _linger(self) -> None:
         """Closes our side and reads the other away for a while: closing a socket with unread bytes resets it, and the
         client might lose the answer."""
-        self.ended = True
+        self._eof = True
         self._lingering = True
         self._transport.write_eof()
         self._timeout.cancel()
         self._timeout = self._server.ticker.schedule(LINGER_MS, self._check, None)
 
     def close_when_idle(self) -> None:
-        if self.awaited is None and not self.waiting and not self.parser.in_request:
+        if self._awaited is None and not self._waiting and not self._parser.in_request:
             self._transport.close()
 
     def abort(self) -> None:
@@ -372,15 +427,15 @@ class HttpConnection(HttpExchange, asyncio.Protocol):
     def _check(self, _: None) -> None:
         """Closes a connection on which two checks saw no progress."""
         unread_bytes = self._transport.get_write_buffer_size()
-        body_bytes = self.parser.body_bytes
-        moved = self.answered != self._answered_seen
-        if self.writing_paused:
+        body_bytes = self._parser.body_bytes
+        moved = self._answered != self._answered_seen
+        if self._writing_paused:
             moved = moved or unread_bytes < self._unread_bytes_seen
-        elif self.awaited is not None:
+        elif self._awaited is not None:
             moved = True
         elif body_bytes:
             moved = moved or body_bytes - self._body_bytes_seen >= BODY_BYTES_MIN
-        self._answered_seen = self.answered
+        self._answered_seen = self._answered
         self._body_bytes_seen = body_bytes
         self._unread_bytes_seen = unread_bytes
         self._quiet_checks = 0 if moved else self._quiet_checks + 1
