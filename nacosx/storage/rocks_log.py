@@ -61,6 +61,7 @@ class RocksLog:
             deque()
         )  # from the disk thread: operations, what became of them
         self._closing = False
+        self._end: Operation | None = None  # the last thing on the ring when the log is closed
         self._last_index = self._entries.last_index
         # Guarded by the lock. An operation of an older generation follows one that failed.
         self._lock = threading.Lock()
@@ -188,7 +189,8 @@ class RocksLog:
         if self._closing:
             return
         self._closing = True
-        self._ring.put(Wakeup(self._generation, [], 0))
+        self._end = Wakeup(self._generation, [], 0)
+        self._ring.put(self._end)
         self._thread.join()
         self._report()
         try:
@@ -226,7 +228,7 @@ class RocksLog:
                     self._last_index = self._durable_index
             self._answer(len(valid), error)
         self._forget_prefix()
-        if self._closing and len(answered) < len(operations):
+        if operations[-1] is self._end:  # not an older wake-up: entries may stand between it and the end
             self._processor.halt()
 
     def _store(self, operations: list[Operation]) -> OSError | None:
