@@ -1,0 +1,1 @@
+"""The rules of Raft: a deterministic machine without clock, disk or network."""
