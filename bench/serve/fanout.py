@@ -185,7 +185,7 @@ class ConfigPush:
             publisher = server.grpc.connect()
             audience = Audience(server)
             try:
-                latencies = self._measure(server, audience, publisher, effort.changes)
+                latencies = self._measure(server, audience, publisher, effort.config_changes)
                 server.expect_alive()
             finally:
                 audience.close()
