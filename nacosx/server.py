@@ -22,13 +22,18 @@ import uvloop
 
 from nacosx import NACOS_VERSION, __version__
 from nacosx._core.segment import CorruptLogError
-from nacosx.api import config_grpc, config_v1, console_v1, internal_grpc, naming_grpc, naming_v1
 from nacosx.api.checks import Checks
 from nacosx.api.config_form import ConfigLimits
-from nacosx.api.console_v1 import ServerState
-from nacosx.api.grpc import Connection
+from nacosx.api.grpc import config as config_grpc
+from nacosx.api.grpc import internal as internal_grpc
+from nacosx.api.grpc import naming as naming_grpc
+from nacosx.api.grpc.rpc import Connection
 from nacosx.api.http import Routes
-from nacosx.api.naming_v1_desk import ServerStatus
+from nacosx.api.v1 import config as config_v1
+from nacosx.api.v1 import console as console_v1
+from nacosx.api.v1 import naming as naming_v1
+from nacosx.api.v1.console import ServerState
+from nacosx.api.v1.naming_desk import ServerStatus
 from nacosx.clock import Clock, SystemClock
 from nacosx.config.catalog import Catalog
 from nacosx.config.events import ConfigChanged

@@ -15,11 +15,13 @@ from urllib.parse import urlencode
 import msgspec
 
 from nacosx._core.http1 import Request, Response
-from nacosx.api import config_grpc, config_v1, console_v1
 from nacosx.api.checks import Checks
 from nacosx.api.config_form import ConfigLimits
-from nacosx.api.console_v1 import ServerState
+from nacosx.api.grpc import config as config_grpc
 from nacosx.api.later import Later
+from nacosx.api.v1 import config as config_v1
+from nacosx.api.v1 import console as console_v1
+from nacosx.api.v1.console import ServerState
 from nacosx.config.catalog import Catalog
 from nacosx.config.commands import DurableCommand as ConfigCommand
 from nacosx.config.events import ConfigChanged

@@ -10,8 +10,8 @@ from urllib.parse import urlencode
 from nacosx._core.http1 import Request, Response
 from nacosx.api.checks import Checks
 from nacosx.api.later import Later
-from nacosx.api.naming_v1 import routes
-from nacosx.api.naming_v1_desk import ServerStatus
+from nacosx.api.v1.naming import routes
+from nacosx.api.v1.naming_desk import ServerStatus
 from nacosx.engine.beats import Beats
 from nacosx.engine.pusher import PushCounters
 from nacosx.errors import NacosError

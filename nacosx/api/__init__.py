@@ -1,14 +1,12 @@
-"""The desk: one file per generation and domain. Turns a request into a command or a view, and the result into a reply.
+"""The desk: turns a request into a command or a view, and the result into a reply. A package for each generation of clients.
 
-http         the seam to wire.http: Route, Response builders, parameter access
-grpc         the seam to wire.grpc: Connection, Rpc
+v1, grpc     the handlers, by generation
+http         the seam to wire.http, of every HTTP generation: Route, Response builders
+later        an answer that waits for a write
+form         parameters of HTTP requests, read as the Java server reads them
 jackson      JSON bodies, read as leniently as the Java server reads them
 namespaces   the spellings of the default namespace
 checks       names, lengths and characters (the parameter checker of Nacos 2.2.3+)
 config_form  what a client asks for when it publishes or removes, in either protocol, and the command it becomes
-config_http  how the v1 APIs of configuration and console word parameters, refusals and headers
-naming_v1, naming_grpc, config_v1, config_grpc, console_v1, internal_grpc   the handlers
-
-`config_v1` holds the routes; what they lead to is in config_v1_content (read, publish, delete), config_v1_details (one config
-in full, search), config_v1_history and config_v1_listener (polls, who listens).
+pages        what the Java server answers where no handler does
 """

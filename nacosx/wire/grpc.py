@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 from nacosx._core.http2 import MESSAGE_BYTES_MAX
 from nacosx._core.wheel import Timeout
-from nacosx.api.grpc import Connection, Headers, Rpcs
-from nacosx.api.internal_grpc import RESET_TYPE, reset_members
+from nacosx.api.grpc.internal import RESET_TYPE, reset_members
+from nacosx.api.grpc.rpc import Connection, Headers, Rpcs
 from nacosx.api.jackson import reader
 from nacosx.clock import Clock
 from nacosx.engine.ticker import Ticker

@@ -18,8 +18,7 @@ from nacosx._core.grpc_call import INTERNAL, RESOURCE_EXHAUSTED, UNAVAILABLE
 from nacosx._core.http2 import CALL, CLOSED, HALF_CLOSED, MESSAGE, Session
 from nacosx._core.payload import decode, head
 from nacosx._core.wheel import Timeout
-from nacosx.api.grpc import WaitingReply, error_body
-from nacosx.api.internal_grpc import (
+from nacosx.api.grpc.internal import (
     CLUSTER_ONLY,
     DETECTION_TYPE,
     INTERNAL_MEMBERS,
@@ -28,6 +27,7 @@ from nacosx.api.internal_grpc import (
     read_push_response,
     read_setup,
 )
+from nacosx.api.grpc.rpc import WaitingReply, error_body
 from nacosx.api.later import Later
 from nacosx.errors import NacosError
 

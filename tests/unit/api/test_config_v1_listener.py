@@ -15,7 +15,7 @@ from msgspec.json import encode
 
 from nacosx._core.http1 import Response
 from nacosx.api.checks import Checks
-from nacosx.api.config_v1_listener import parse_listenings, version_number
+from nacosx.api.v1.config_listener import parse_listenings, version_number
 from nacosx.errors import NacosError
 from tests.config_house import CONFIGS, ConfigHouse
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from nacosx.api.grpc import error_body
-from nacosx.api.internal_grpc import SETUP_ACK, read_push_response, read_setup, reset_members
+from nacosx.api.grpc.internal import SETUP_ACK, read_push_response, read_setup, reset_members
+from nacosx.api.grpc.rpc import error_body
 
 
 def test_an_error_body_is_javas() -> None:

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from nacosx.api.checks import Checks
+from nacosx.api.grpc.naming import rpcs
 from nacosx.api.later import Later
-from nacosx.api.naming_grpc import rpcs
 from nacosx.errors import NacosError
 from nacosx.naming.commands import ConnectClient, DisconnectClient
 from nacosx.naming.events import ServiceChanged, ServiceSubscribed

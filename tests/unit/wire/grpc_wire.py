@@ -8,8 +8,8 @@ from typing import Any, cast
 
 import msgspec
 
-from nacosx.api import internal_grpc
-from nacosx.api.grpc import Connection, Headers, Rpc, Rpcs
+from nacosx.api.grpc import internal as internal_grpc
+from nacosx.api.grpc.rpc import Connection, Headers, Rpc, Rpcs
 from nacosx.wire.grpc import GrpcServer
 from nacosx.wire.grpc_connection import GrpcConnection
 from tests.models import payload

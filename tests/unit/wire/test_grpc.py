@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from nacosx.api.grpc import Headers
+from nacosx.api.grpc.rpc import Headers
 from nacosx.errors import OVER_THRESHOLD, PARAMETER_INVALID, NacosError
 from tests.models.grpc_peer import STREAM, UNARY, Peer, framed
 from tests.unit.wire.grpc_wire import Client, Echo, Wire

@@ -16,8 +16,8 @@ import pytest
 import uvloop
 
 from nacosx._core.http2 import MESSAGE_BYTES_MAX
-from nacosx.api import internal_grpc
-from nacosx.api.grpc import Rpc, Rpcs
+from nacosx.api.grpc import internal as internal_grpc
+from nacosx.api.grpc.rpc import Rpc, Rpcs
 from nacosx.api.later import Later
 from nacosx.clock import SystemClock
 from nacosx.engine.ticker import Ticker

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from nacosx.api.checks import Checks
 from nacosx.api.http import Routes
-from nacosx.api.machine import Machine
-from nacosx.api.naming_v1_desk import NamingDesk, ServerStatus
-from nacosx.api.naming_v1_instance import InstanceDesk
-from nacosx.api.naming_v1_operator import OperatorDesk
-from nacosx.api.naming_v1_service import ServiceDesk
+from nacosx.api.v1.instance import InstanceDesk
+from nacosx.api.v1.machine import Machine
+from nacosx.api.v1.naming_desk import NamingDesk, ServerStatus
+from nacosx.api.v1.operator import OperatorDesk
+from nacosx.api.v1.service import ServiceDesk
 from nacosx.engine.beats import Beats
 from nacosx.engine.gateway import Gateway
 from nacosx.engine.pusher import PushCounters

@@ -12,13 +12,13 @@ import msgspec
 
 from nacosx._core.http1 import Request, Response
 from nacosx.api.checks import check_clusters, check_ip, check_port
-from nacosx.api.client_agent import understands_push
 from nacosx.api.form import Form, bound, decimal, is_true, loosely_true, optional, required, whole
 from nacosx.api.http import Answer, Routes
 from nacosx.api.jackson import reader
 from nacosx.api.later import Later
 from nacosx.api.namespaces import canonical_namespace
-from nacosx.api.naming_v1_desk import (
+from nacosx.api.v1.client_agent import understands_push
+from nacosx.api.v1.naming_desk import (
     OK,
     NamingDesk,
     UnreadableError,

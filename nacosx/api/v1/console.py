@@ -12,11 +12,11 @@ import msgspec
 from nacosx._core.http1 import Request, Response
 from nacosx.api.checks import Checks, check_namespace, check_namespace_show_name
 from nacosx.api.config_form import is_blank
-from nacosx.api.config_http import TEXT, RestResult, refuse, refused, required
 from nacosx.api.http import Answer, Handler, Route, Routes
 from nacosx.api.later import Later
 from nacosx.api.namespaces import PUBLIC, canonical_namespace
 from nacosx.api.pages import ESCAPES
+from nacosx.api.v1.config_http import TEXT, RestResult, refuse, refused, required
 from nacosx.engine.gateway import Gateway
 from nacosx.errors import NAMESPACE_ILLEGAL, NAMESPACE_MISSING, PARAMETER_MISSING, SERVER, NacosError
 from nacosx.namespaces import CreateNamespace, DeleteNamespace, DurableCommand, Namespace, UpdateNamespace

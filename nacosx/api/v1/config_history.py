@@ -7,12 +7,12 @@ import msgspec
 from nacosx._core.http1 import Request, Response
 from nacosx.api.checks import Checks
 from nacosx.api.config_form import refuse_tenant
-from nacosx.api.config_http import JSON, TEXT, json_response, optional_int, refused, required, required_long
-from nacosx.api.config_v1_content import illegal
-from nacosx.api.config_v1_details import echoed_tenant
 from nacosx.api.http import Answer
 from nacosx.api.namespaces import canonical_namespace
 from nacosx.api.pages import iso_date
+from nacosx.api.v1.config_content import illegal
+from nacosx.api.v1.config_details import echoed_tenant
+from nacosx.api.v1.config_http import JSON, TEXT, json_response, optional_int, refused, required, required_long
 from nacosx.config.model import ConfigKey
 from nacosx.config.rows import HistoryRow, Page
 from nacosx.engine.gateway import Gateway

@@ -12,8 +12,8 @@ from nacosx._core.http1 import Request, Response
 from nacosx.api.form import Form, bound, bound_flag, is_true, loosely_true, optional, required, whole
 from nacosx.api.http import Answer, Routes
 from nacosx.api.later import Later
-from nacosx.api.machine import Machine
-from nacosx.api.naming_v1_desk import OK, NamingDesk, as_json, named
+from nacosx.api.v1.machine import Machine
+from nacosx.api.v1.naming_desk import OK, NamingDesk, as_json, named
 from nacosx.engine.pusher import PushCounters
 from nacosx.errors import BAD_REQUEST, NacosError
 from nacosx.naming.client import address_client_id

@@ -9,12 +9,12 @@ from __future__ import annotations
 from nacosx._core.http1 import Request, Response
 from nacosx.api.checks import Checks
 from nacosx.api.config_form import ConfigLimits
-from nacosx.api.config_http import TEXT, refuse
-from nacosx.api.config_v1_content import ContentDesk
-from nacosx.api.config_v1_details import DetailsDesk
-from nacosx.api.config_v1_history import HistoryDesk
-from nacosx.api.config_v1_listener import ListenerDesk
 from nacosx.api.http import Answer, Handler, Route, Routes
+from nacosx.api.v1.config_content import ContentDesk
+from nacosx.api.v1.config_details import DetailsDesk
+from nacosx.api.v1.config_history import HistoryDesk
+from nacosx.api.v1.config_http import TEXT, refuse
+from nacosx.api.v1.config_listener import ListenerDesk
 from nacosx.engine.gateway import Gateway
 from nacosx.engine.listeners import Listeners
 from nacosx.engine.long_polls import LongPolls

@@ -24,7 +24,7 @@ from nacosx.api.config_form import (
     remove_command,
     url_encoded,
 )
-from nacosx.api.grpc import Connection, Headers, Reply, Rpc, Rpcs
+from nacosx.api.grpc.rpc import Connection, Headers, Reply, Rpc, Rpcs
 from nacosx.api.later import Later
 from nacosx.api.namespaces import canonical_namespace
 from nacosx.config.commands import DurableCommand

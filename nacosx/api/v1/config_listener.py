@@ -11,11 +11,11 @@ import msgspec
 from nacosx._core.http1 import Request, Response
 from nacosx.api.checks import Checks
 from nacosx.api.config_form import is_blank, url_encoded
-from nacosx.api.config_http import JSON, NO_CACHE, client_ip, json_response, refused, required
-from nacosx.api.config_v1_content import illegal
 from nacosx.api.http import Answer
 from nacosx.api.namespaces import canonical_namespace
 from nacosx.api.pages import spring_error
+from nacosx.api.v1.config_content import illegal
+from nacosx.api.v1.config_http import JSON, NO_CACHE, client_ip, json_response, refused, required
 from nacosx.config.model import ConfigKey
 from nacosx.config.watch import Listening
 from nacosx.engine.listeners import Listeners

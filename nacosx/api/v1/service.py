@@ -29,7 +29,7 @@ from nacosx.api.form import (
 from nacosx.api.http import Routes
 from nacosx.api.jackson import reader
 from nacosx.api.namespaces import canonical_namespace
-from nacosx.api.naming_v1_desk import OK, NamingDesk, as_json, bound_named, named
+from nacosx.api.v1.naming_desk import OK, NamingDesk, as_json, bound_named, named
 from nacosx.errors import BAD_REQUEST, SELECTOR, SERVER, NacosError
 from nacosx.naming.commands import CreateService, DeleteService, UpdateCluster, UpdateService
 from nacosx.naming.directory import (

@@ -19,7 +19,11 @@ from nacosx.api.config_form import (
     remove_command,
     url_encoded,
 )
-from nacosx.api.config_http import (
+from nacosx.api.form import Form
+from nacosx.api.http import Answer, http_date
+from nacosx.api.later import Later
+from nacosx.api.namespaces import canonical_namespace
+from nacosx.api.v1.config_http import (
     JSON,
     NO_CACHE,
     TEXT,
@@ -29,10 +33,6 @@ from nacosx.api.config_http import (
     required,
     rest_result,
 )
-from nacosx.api.form import Form
-from nacosx.api.http import Answer, http_date
-from nacosx.api.later import Later
-from nacosx.api.namespaces import canonical_namespace
 from nacosx.config.commands import DurableCommand, RemoveConfig, RemoveGray
 from nacosx.config.model import BETA, DEFAULT_TYPE, Config, ConfigKey, GrayConfig, config_key
 from nacosx.engine.gateway import Gateway

@@ -16,11 +16,11 @@ import msgspec
 from nacosx._core.http1 import Request, Response
 from nacosx.api import form as reader
 from nacosx.api.checks import Checks, check_clusters
-from nacosx.api.config_http import refused
 from nacosx.api.form import Form
 from nacosx.api.http import Answer, Handler, Route
 from nacosx.api.namespaces import canonical_namespace
 from nacosx.api.pages import spring_error
+from nacosx.api.v1.config_http import refused
 from nacosx.engine.gateway import Gateway
 from nacosx.errors import BAD_REQUEST, NacosError
 from nacosx.naming.model import DEFAULT_GROUP, NO_METADATA, ServiceKey

@@ -8,7 +8,12 @@ import msgspec
 from nacosx._core.http1 import Request, Response
 from nacosx.api.checks import Checks
 from nacosx.api.config_form import is_blank, refuse_names, refuse_tenant
-from nacosx.api.config_http import (
+from nacosx.api.form import Form
+from nacosx.api.http import Answer
+from nacosx.api.namespaces import PUBLIC, canonical_namespace
+from nacosx.api.pages import ESCAPES
+from nacosx.api.v1.config_content import illegal
+from nacosx.api.v1.config_http import (
     JSON,
     json_response,
     refused,
@@ -16,11 +21,6 @@ from nacosx.api.config_http import (
     required_int,
     rest_result,
 )
-from nacosx.api.config_v1_content import illegal
-from nacosx.api.form import Form
-from nacosx.api.http import Answer
-from nacosx.api.namespaces import PUBLIC, canonical_namespace
-from nacosx.api.pages import ESCAPES
 from nacosx.config.model import Config, ConfigKey
 from nacosx.config.rows import ConfigRow, ConfigSearch, Page
 from nacosx.engine.gateway import Gateway

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from nacosx.api.grpc import Connection, Headers, Rpc, Rpcs
+from nacosx.api.grpc.rpc import Connection, Headers, Rpc, Rpcs
 from nacosx.api.jackson import reader
 
 # Sent by other servers, to the cluster port only.

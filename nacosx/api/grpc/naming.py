@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from nacosx.api.checks import Checks, refused_reply
-from nacosx.api.grpc import Connection, Headers, Reply, Rpc, Rpcs
+from nacosx.api.grpc.rpc import Connection, Headers, Reply, Rpc, Rpcs
 from nacosx.api.later import Later
 from nacosx.api.namespaces import canonical_namespace
 from nacosx.engine.gateway import Gateway
