@@ -16,7 +16,9 @@ class Effort(msgspec.Struct, frozen=True):
 
     seconds: float = 3.0  # of load in a request scenario
     changes: int = 6  # of a service, and three more after each, that are fanned out
-    config_changes: int = 30  # that are fanned out; of fewer, the p99 of all arrivals would be that of the one slowest change
+    config_changes: int = (
+        30  # that are fanned out; of fewer, the p99 of all arrivals would be that of the one slowest change
+    )
     starts: int = 5  # that are timed
     services: int = 10_000  # that each of 10 clients registers in
     configs: int = 10_000  # of 1 KB
