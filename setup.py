@@ -24,6 +24,7 @@ LIBRARIES = {
     "http2": ["nghttp2"],
     "grpc_call": ["nghttp2"],
     "disk": ["pthread"],
+    "disk_thread": ["pthread"],
     "flush": ["pthread"],
     "wal": ["pthread"],
 }

@@ -16,9 +16,14 @@ cdef enum Operation:
     OP_ZERO = 11
     OPERATIONS = 12
 
+cdef extern from "<sys/uio.h>" nogil:
+    struct iovec:
+        void* iov_base
+        size_t iov_len
+
 cdef enum:
     DESCRIPTORS = 1024  # whose failed syncs are remembered
-    ZEROS_MAX = 128 << 10  # bytes of zeros in one go
+    ZEROS_MAX = 512 << 10  # bytes of zeros in one go
 
 cdef struct Fault:
     int64_t calls  # so far
@@ -38,7 +43,7 @@ cdef struct FaultTable:
 
 # Each returns 0 or an errno. `faults` may be NULL.
 cdef int disk_create(FaultTable* faults, const char* path, int* fd) noexcept nogil
-cdef int disk_write(FaultTable* faults, int fd, const uint8_t* data, size_t size, uint64_t offset) noexcept nogil
+cdef int disk_write(FaultTable* faults, int fd, iovec* pieces, int count, uint64_t offset) noexcept nogil
 cdef int disk_zero(FaultTable* faults, int fd, size_t size, uint64_t offset) noexcept nogil
 cdef int disk_open(FaultTable* faults, const char* path, int* fd) noexcept nogil
 cdef int disk_data(FaultTable* faults, int fd, uint64_t offset, uint64_t* begin, uint64_t* end) noexcept nogil

@@ -6,7 +6,7 @@ once or later, a write half done. Without `Faults` a call costs one comparison w
 
 cimport cython
 from libc.errno cimport EINTR, EIO, ENXIO, errno
-from libc.stdint cimport INT64_MAX
+from libc.stdint cimport INT64_MAX, SIZE_MAX
 from libc.stdio cimport rename
 from libc.stdlib cimport calloc, free
 from posix.fcntl cimport O_CLOEXEC, O_CREAT, O_DIRECTORY, O_RDONLY, O_RDWR, O_TRUNC, open
@@ -29,6 +29,9 @@ cdef extern from "<pthread.h>" nogil:
     int pthread_cond_destroy(pthread_cond_t* condition) noexcept
     int pthread_cond_wait(pthread_cond_t* condition, pthread_mutex_t* mutex) noexcept
     int pthread_cond_broadcast(pthread_cond_t* condition) noexcept
+
+cdef extern from "<sys/uio.h>" nogil:
+    Py_ssize_t pwritev(int fd, const iovec* pieces, int count, off_t offset) noexcept
 
 cdef extern from "<unistd.h>" nogil:
     int SEEK_DATA
@@ -206,22 +209,31 @@ cdef int disk_open(FaultTable* faults, const char* path, int* fd) noexcept nogil
     return errno if fd[0] < 0 else 0
 
 
-cdef int disk_write(FaultTable* faults, int fd, const uint8_t* data, size_t size, uint64_t offset) noexcept nogil:
-    """Writes everything, in one system call unless the kernel takes less."""
+cdef int disk_write(FaultTable* faults, int fd, iovec* pieces, int count, uint64_t offset) noexcept nogil:
+    """Writes all pieces, one behind the other, in one system call unless the kernel takes less. Uses `pieces` up."""
     cdef int error = met(faults, OP_WRITE)
-    if error:
-        pwrite(fd, data, min(size, <size_t>faults.of[<int>OP_WRITE].written), <off_t>offset)
-        return error
-    cdef size_t done = 0
+    cdef size_t step = portion(faults, OP_WRITE, SIZE_MAX)
+    cdef size_t left = faults.of[<int>OP_WRITE].written if error else SIZE_MAX
     cdef Py_ssize_t written
-    while done < size:
-        written = pwrite(fd, data + done, portion(faults, OP_WRITE, size - done), <off_t>(offset + done))
+    while count and left:
+        if step == SIZE_MAX and not error:
+            written = pwritev(fd, pieces, count, <off_t>offset)
+        else:
+            written = pwrite(fd, pieces.iov_base, min(pieces.iov_len, step, left), <off_t>offset)
         if written < 0:
             if errno == EINTR:
                 continue
-            return errno
-        done += written
-    return 0
+            return error or errno
+        offset += written
+        left -= written
+        while count and pieces.iov_len <= <size_t>written:
+            written -= pieces.iov_len
+            pieces += 1
+            count -= 1
+        if count:
+            pieces.iov_base = <uint8_t*>pieces.iov_base + written
+            pieces.iov_len -= written
+    return error
 
 
 cdef int disk_zero(FaultTable* faults, int fd, size_t size, uint64_t offset) noexcept nogil:

@@ -1,12 +1,11 @@
 from libc.stddef cimport size_t
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint64_t
 
+from nacosx._core.append_batcher cimport AppendBatcher, Operation
 from nacosx._core.disk cimport FaultTable
 from nacosx._core.segment cimport Runs, Segment
 
 cdef extern from "<pthread.h>" nogil:
-    ctypedef struct pthread_t:
-        pass
     ctypedef struct pthread_mutex_t:
         pass
     ctypedef struct pthread_cond_t:
@@ -18,17 +17,7 @@ cdef extern from "<pthread.h>" nogil:
     int pthread_cond_init(pthread_cond_t* condition, void* attributes) noexcept
     int pthread_cond_destroy(pthread_cond_t* condition) noexcept
     int pthread_cond_wait(pthread_cond_t* condition, pthread_mutex_t* mutex) noexcept
-    int pthread_cond_signal(pthread_cond_t* condition) noexcept
     int pthread_cond_broadcast(pthread_cond_t* condition) noexcept
-
-cdef struct Buffer:
-    uint8_t* frame  # room for a frame header, then entries, then room for a trailer
-    size_t size  # of the entries
-    size_t room
-    uint32_t entries
-    uint64_t operations  # appends and truncations
-    uint64_t last_index  # after it
-    Runs runs  # offsets count from the frame; count 0: a truncation
 
 cdef struct Completion:
     uint64_t operations
@@ -41,28 +30,29 @@ cdef struct Log:
     uint64_t segment_bytes
     uint64_t pending_bytes_max
     int wakeup  # eventfd
-    pthread_t thread
     # Of the disk thread alone.
+    AppendBatcher batcher
+    Log* next_touched  # of the logs that have something to write, or to tell
+    bint touched
+    int frame_error  # of the frame that is being written
     uint64_t salt
     bint broken  # the newest segment may not be written any more
-    # Guarded by the mutex; the disk thread changes `segments` and `runs` and may read them without it.
+    int dead  # errno for ever: a reset that may or may not have happened
+    # Guarded by the mutex. The disk thread alone changes `segments`, `runs` and `generation`, and reads them without it.
     pthread_mutex_t mutex
-    pthread_cond_t work  # for the disk thread
-    pthread_cond_t rest  # the disk thread has done a reset
-    Buffer buffers[2]
-    int filling  # which of the two
-    bint flushing
+    pthread_cond_t rest  # the disk thread has done a reset, or has let go of the log
+    bint attached  # to a disk thread
     bint stopping
-    bint started
+    bint resetting
     uint64_t first_index
     uint64_t last_index
     uint64_t durable_index
+    uint64_t generation  # grows when a write fails: what was queued before follows entries that are not there
+    int error  # of the last write that failed
+    uint64_t waiting_bytes  # queued, not yet being written
     uint64_t outstanding  # operations not yet noted as completed
     uint64_t syncs
-    uint64_t prefix_wanted  # segments with entries only below are to go
-    uint64_t reset_wanted  # 0: no
     int reset_error
-    int dead  # errno for ever: a reset that may or may not have happened
     Segment* segments
     size_t segments_count
     size_t segments_room
@@ -71,6 +61,11 @@ cdef struct Log:
     size_t completions_count
     size_t completions_room
 
-cdef void* disk_thread(void* argument) noexcept nogil
+cdef bint gather(Log* log, Operation* operation) noexcept nogil
+cdef void write_frame(Log* log) noexcept nogil
+cdef void sync_frame(Log* log) noexcept nogil
+cdef void forget_segments(Log* log, uint64_t first_index) noexcept nogil
+cdef void reset(Log* log, uint64_t next_index) noexcept nogil
+cdef void detach(Log* log) noexcept nogil
 cdef int roll(Log* log, uint64_t size, uint64_t first_index, uint64_t previous_end) noexcept nogil
 cdef Segment* newest(Log* log) noexcept nogil

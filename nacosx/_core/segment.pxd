@@ -7,6 +7,7 @@ cdef enum:
     SEGMENT_HEADER = 4096  # a block of its own: no write of a frame touches it
     FRAME_HEADER = 24
     FRAME_TRAILER = 1
+    TRAILER = 0x0a  # the byte it is
     NOT_ZEROED = 0xFFFFFFFFFFFFFFFF  # of `Segment.zeroed`: no space is reserved, so no zeros are written ahead
     KIND_TRUNCATION = 255  # an entry that forgets: the last index is now the one it carries
 
@@ -46,7 +47,7 @@ cdef void runs_add(Runs* runs, Run run) noexcept nogil
 cdef int segment_create(
     FaultTable* faults, const char* directory, const char* draft, const char* path, Segment* segment
 ) noexcept nogil
-cdef void frame_close(const Segment* segment, uint8_t* frame, size_t payload_size, uint32_t count) noexcept nogil
+cdef void frame_begin(const Segment* segment, uint8_t* header, size_t payload_size, uint32_t count) noexcept nogil
 cdef Segment segment_open(FaultTable* faults, str path, uint64_t sequence, uint64_t first_index) except *
 cdef uint64_t segment_recover(
     FaultTable* faults, str path, Segment* segment, uint64_t end, bint newest, uint64_t last_index, Runs* runs

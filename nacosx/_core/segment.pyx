@@ -39,6 +39,7 @@ from nacosx._core.disk cimport (
     disk_truncate,
     disk_unlink,
     disk_write,
+    iovec,
 )
 from nacosx._core.entry cimport ENTRY_OK, EntryFault, EntryView, crc32c_extend, entry_read
 
@@ -51,7 +52,6 @@ cdef enum:
     HEADER_SIZE = 48
     VERSION = 1
     FRAME_MAGIC = 0x4d52464e  # NFRM
-    TRAILER = 0x0a
 
 cdef const char* MAGIC = b"NACOSXWL"
 
@@ -106,8 +106,18 @@ cdef void runs_forget(Runs* runs, uint64_t sequence) noexcept nogil:
 
 cdef void runs_add(Runs* runs, Run run) noexcept nogil:
     """Adds at the end what follows there, or, with `count` 0, only forgets the entries from `first_index` on."""
+    cdef Run* last
     runs_truncate(runs, run.first_index - 1)
-    if run.count:
+    if run.count == 0:
+        return
+    last = &runs.items[runs.count - 1] if runs.count else NULL
+    if (
+        last != NULL and last.first_index + last.count == run.first_index and last.offset + last.size == run.offset
+        and last.sequence == run.sequence and last.term == run.term and last.kind == run.kind
+    ):
+        last.count += run.count
+        last.size += run.size
+    else:
         runs.items[runs.count] = run
         runs.count += 1
 
@@ -141,7 +151,8 @@ cdef int segment_create(
     if disk_allocate(faults, fd, segment.capacity):
         disk_truncate(faults, fd, 0)
         segment.zeroed = NOT_ZEROED
-    error = disk_write(faults, fd, block, SEGMENT_HEADER, 0)
+    cdef iovec piece = iovec(&block[0], SEGMENT_HEADER)
+    error = disk_write(faults, fd, &piece, 1, 0)
     if error == 0:
         error = disk_sync(faults, fd)
     if error == 0:
@@ -173,17 +184,16 @@ cdef void header_write(const Segment* segment, uint8_t* block) noexcept nogil:
     memcpy(block + 12, &crc, 4)
 
 
-cdef void frame_close(const Segment* segment, uint8_t* frame, size_t payload_size, uint32_t count) noexcept nogil:
-    """Writes header and trailer around the payload, for the end of the segment."""
+cdef void frame_begin(const Segment* segment, uint8_t* header, size_t payload_size, uint32_t count) noexcept nogil:
+    """Writes the FRAME_HEADER bytes before a payload, for the end of the segment."""
     cdef uint32_t magic = FRAME_MAGIC
     cdef uint32_t size = <uint32_t>payload_size
-    memcpy(frame, &magic, 4)
-    memcpy(frame + 8, &size, 4)
-    memcpy(frame + 12, &count, 4)
-    memcpy(frame + 16, &segment.end, 8)
-    cdef uint32_t crc = salted(segment.salt, frame + 8, FRAME_HEADER - 8)
-    memcpy(frame + 4, &crc, 4)
-    frame[FRAME_HEADER + payload_size] = TRAILER
+    memcpy(header, &magic, 4)
+    memcpy(header + 8, &size, 4)
+    memcpy(header + 12, &count, 4)
+    memcpy(header + 16, &segment.end, 8)
+    cdef uint32_t crc = salted(segment.salt, header + 8, FRAME_HEADER - 8)
+    memcpy(header + 4, &crc, 4)
 
 
 # --- reading -----------------------------------------------------------------------------------------------------------
@@ -400,34 +410,18 @@ cdef uint64_t entries_of(
     """Adds the entries of an intact frame to `runs`; returns the last index after it."""
     cdef uint64_t position = offset + FRAME_HEADER
     cdef EntryView view
-    cdef Run run = Run(0, 0, sequence, 0, 0, 0, 0)
     cdef bint truncation
     for _ in range(frame.count):
         entry_read(image.data + position, image.size - position, &view)
         truncation = view.kind == KIND_TRUNCATION
         if view.index > last_index if truncation else view.index != last_index + 1:
             raise CorruptLogError(path, position, f"entry {view.index} (kind {view.kind}) follows entry {last_index}")
+        if not runs_reserve(runs, 1):
+            raise MemoryError
         if truncation:
-            if run.count:
-                add(runs, run)
-            run = Run(view.index + 1, 0, sequence, 0, 0, 0, 0)
-            add(runs, run)
-        elif run.count and run.term == view.term and run.kind == view.kind:
-            run.count += 1
-            run.size += view.size
+            runs_add(runs, Run(view.index + 1, 0, sequence, 0, 0, 0, 0))
         else:
-            if run.count:
-                add(runs, run)
-            run = Run(view.index, 1, sequence, position, view.size, view.term, view.kind)
+            runs_add(runs, Run(view.index, 1, sequence, position, view.size, view.term, view.kind))
         last_index = view.index
         position += view.size
-    if run.count:
-        add(runs, run)
     return last_index
-
-
-cdef int add(Runs* runs, Run run) except -1:
-    if not runs_reserve(runs, 1):
-        raise MemoryError
-    runs_add(runs, run)
-    return 0

@@ -2,6 +2,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, Self, final
 
 from nacosx._core.disk import Faults
+from nacosx._core.disk_thread import DiskThread
 from nacosx._core.entry import Entry
 from nacosx._core.segment import CorruptLogError as CorruptLogError
 
@@ -19,6 +20,7 @@ class Wal:
         *,
         segment_bytes: int = ...,
         pending_bytes_max: int = ...,
+        disk: DiskThread | None = None,
         faults: Faults | None = None,
     ) -> Self: ...
     @property

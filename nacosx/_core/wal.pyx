@@ -2,14 +2,13 @@
 
 ::
 
-    append ─entry bytes→ filling buffer ──swap── flushing buffer ─one write, one fdatasync→ segment
-    (any thread with the GIL)            └ disk thread, never the GIL ┘            └→ fileno() is readable, completed()
+    append ─entry bytes→ operation ─→ ring of the disk thread ─→ AppendBatcher ─one write, one fdatasync→ segment
+    (any thread with the GIL)         └ never the GIL from here on                └→ fileno() is readable, completed()
 
-While the disk thread syncs one frame, everything that arrives gathers in the other buffer and rides on the next fdatasync.
-The thread waits on a condition; nothing polls.
+While the disk thread syncs one frame, everything that arrives gathers in the ring and rides on the next fdatasync.
 
 For Raft: entries carry term and kind, `truncate_suffix` is itself an entry and so is as atomic and as ordered as an append, and
-`reset` starts anew behind an installed snapshot. One log is one directory and one thread; groups have one each.
+`reset` starts anew behind an installed snapshot. One log is one directory; the groups of a node share one `DiskThread`.
 """
 
 cimport cython
@@ -17,12 +16,21 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.list cimport PyList_CheckExact
 from libc.errno cimport EBADF, EBUSY, EINVAL, ENOBUFS, ENOMEM, errno
 from libc.stddef cimport size_t
-from libc.stdint cimport uint8_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memmove, strdup
 from posix.unistd cimport close, read
 
+from nacosx._core.append_batcher cimport (
+    OPERATION_ENTRIES,
+    OPERATION_PREFIX,
+    OPERATION_RESET,
+    Operation,
+    OperationKind,
+    operation_new,
+)
 from nacosx._core.disk cimport Faults, disk_read
+from nacosx._core.disk_thread cimport DiskThread
 from nacosx._core.entry cimport (
     ENTRY_CONFIGURATION,
     ENTRY_HEADER,
@@ -34,29 +42,19 @@ from nacosx._core.entry cimport (
     entry_write,
 )
 from nacosx._core.flush cimport (
-    Buffer,
     Completion,
     Log,
-    disk_thread,
     pthread_cond_destroy,
     pthread_cond_init,
-    pthread_cond_signal,
     pthread_cond_wait,
     pthread_mutex_destroy,
     pthread_mutex_init,
     pthread_mutex_lock,
     pthread_mutex_unlock,
-    pthread_t,
 )
 from nacosx._core.recovery cimport make_directory, recover
-from nacosx._core.segment cimport (
-    FRAME_HEADER,
-    FRAME_TRAILER,
-    KIND_TRUNCATION,
-    Run,
-    Segment,
-    runs_reserve,
-)
+from nacosx._core.ring cimport ring_claim
+from nacosx._core.segment cimport KIND_TRUNCATION, Run, Segment
 
 import os
 
@@ -69,20 +67,7 @@ READ_BYTES_MAX = 1 << 20  # default of one read
 
 cdef enum:
     DATA_MAX = 16 << 20
-    BUFFER_STEP = 1 << 20  # a buffer doubles up to here, then grows as needed
     WINDOW = 256 << 10  # read at once
-
-cdef extern from "<pthread.h>" nogil:
-    int pthread_create(pthread_t* thread, void* attributes, void* (*run)(void*) noexcept nogil, void* argument) noexcept
-    int pthread_join(pthread_t thread, void** result) noexcept
-    int pthread_setname_np(pthread_t thread, const char* name) noexcept
-
-cdef extern from "<signal.h>" nogil:
-    ctypedef struct sigset_t:
-        pass
-    int SIG_SETMASK
-    int sigfillset(sigset_t* signals) noexcept
-    int pthread_sigmask(int how, const sigset_t* signals, sigset_t* old) noexcept
 
 cdef extern from "<sys/eventfd.h>" nogil:
     int EFD_CLOEXEC
@@ -90,78 +75,70 @@ cdef extern from "<sys/eventfd.h>" nogil:
     int eventfd(unsigned int initial, int flags) noexcept
 
 
-cdef int enter(Log* log, size_t size, uint64_t runs) noexcept:
-    """Makes room for one operation of `size` bytes; 0 or an errno. Called with the mutex held."""
-    cdef Buffer* buffer = &log.buffers[log.filling]
-    cdef size_t room = buffer.size + size
-    cdef uint8_t* frame
+cdef int64_t claim(DiskThread disk, Log* log, Operation* operation) noexcept:
+    """A slot in the ring for entries, and room for the answer; or minus an errno. Called with the mutex held."""
     cdef Completion* completions
     cdef size_t notes = log.completions_count + log.outstanding + 1
     if log.stopping:
-        return EBADF
-    if room > log.pending_bytes_max and buffer.size:
-        return ENOBUFS
-    if room > buffer.room:
-        room = max(room, min(buffer.room * 2, <size_t>BUFFER_STEP), <size_t>4096)
-        frame = <uint8_t*>realloc(buffer.frame, FRAME_HEADER + room + FRAME_TRAILER)
-        if frame == NULL:
-            return ENOMEM
-        buffer.frame = frame
-        buffer.room = room
+        return -EBADF
+    if log.waiting_bytes and log.waiting_bytes + operation.size > log.pending_bytes_max:
+        return -ENOBUFS
     if notes > log.completions_room:
         completions = <Completion*>realloc(log.completions, 2 * notes * sizeof(Completion))
         if completions == NULL:
-            return ENOMEM
+            return -ENOMEM
         log.completions = completions
         log.completions_room = 2 * notes
-    return 0 if runs_reserve(&buffer.runs, runs) else ENOMEM
+    cdef int64_t sequence = -1 if log.resetting else disk.ring.try_claim(1)
+    if sequence < 0:
+        return -EBUSY
+    operation.generation = log.generation
+    log.waiting_bytes += operation.size
+    log.outstanding += 1
+    return sequence
 
 
-cdef void put(Log* log, uint8_t kind, uint64_t term, uint64_t index, const uint8_t* data, size_t size) noexcept:
-    """Adds an entry to the filling buffer."""
-    cdef Buffer* buffer = &log.buffers[log.filling]
-    entry_write(buffer.frame + FRAME_HEADER + buffer.size, kind, term, index, data, size)
-    buffer.size += ENTRY_HEADER + size
-    buffer.entries += 1
-    buffer.last_index = log.last_index = index
-
-
-cdef void begin_run(
-    Buffer* buffer, uint64_t first_index, uint64_t count, size_t size, uint64_t term, uint8_t kind
-) noexcept:
-    """Notes where `count` entries of `size` bytes are going to lie in the frame."""
-    cdef Run* last = &buffer.runs.items[buffer.runs.count - 1] if buffer.runs.count else NULL
-    if (
-        last != NULL and last.count and last.first_index + last.count == first_index
-        and last.term == term and last.kind == kind
-    ):
-        last.count += count
-        last.size += size
-        return
-    buffer.runs.items[buffer.runs.count] = Run(first_index, count, 0, FRAME_HEADER + buffer.size, size, term, kind)
-    buffer.runs.count += 1
-
-
-cdef int refuse(int error) except -1:
-    if error == EBADF:
-        raise OSError(error, "the log is closed")
-    if error == ENOBUFS:
-        raise OSError(error, "too much waits for the disk")
-    if error == ENOMEM:
+cdef Operation* entries_operation(size_t size, size_t runs_count) except NULL:
+    cdef Operation* operation = operation_new(OPERATION_ENTRIES, size, runs_count)
+    if operation == NULL:
         raise MemoryError
-    return 0
+    return operation
+
+
+cdef size_t put(
+    Operation* operation, size_t position, uint8_t kind, uint64_t term, uint64_t index, const uint8_t* data, size_t size
+) noexcept:
+    """Encodes an entry at `position` of the bytes; returns where it ends."""
+    entry_write(operation.bytes + position, kind, term, index, data, size)
+    operation.entries += 1
+    operation.index = index
+    return position + ENTRY_HEADER + size
+
+
+cdef int refuse(int64_t error, Operation* operation) except -1:
+    """Raises what minus an errno stands for."""
+    free(operation)
+    if error == -EBADF:
+        raise OSError(EBADF, "the log is closed")
+    if error == -ENOBUFS or error == -EBUSY:
+        raise OSError(-error, "too much waits for the disk")
+    if error == -ENOMEM:
+        raise MemoryError
+    raise OSError(-error, os.strerror(-error))
 
 
 @cython.final
+@cython.no_gc_clear  # the disk thread is needed until __dealloc__
 cdef class Wal:
     """The log in a directory, which it creates. Recovers when made: CorruptLogError or OSError when that cannot be.
 
-    Indexes begin at 1. One log a directory: the caller holds the lock. `fileno()` is readable when `completed()` has
-    something to tell.
+    Indexes begin at 1. One log a directory: the caller holds the lock. `disk`: who writes; None: a thread of its own.
+    `fileno()` is readable when `completed()` has something to tell.
     """
 
     cdef Log* log
     cdef Faults faults
+    cdef DiskThread disk
     cdef readonly uint64_t cut_bytes  # of a torn write, at recovery
 
     def __cinit__(
@@ -170,6 +147,7 @@ cdef class Wal:
         *,
         uint64_t segment_bytes=SEGMENT_BYTES,
         uint64_t pending_bytes_max=PENDING_BYTES_MAX,
+        DiskThread disk=None,
         Faults faults=None,
     ):
         cdef Log* log = <Log*>calloc(1, sizeof(Log))
@@ -177,7 +155,6 @@ cdef class Wal:
         if log == NULL:
             raise MemoryError
         pthread_mutex_init(&log.mutex, NULL)
-        pthread_cond_init(&log.work, NULL)
         pthread_cond_init(&log.rest, NULL)
         log.wakeup = -1
         log.segment_bytes = segment_bytes
@@ -195,23 +172,20 @@ cdef class Wal:
         log.wakeup = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)
         if log.wakeup < 0:
             raise OSError(errno, os.strerror(errno))
-        start_thread(log)
+        self.disk = DiskThread() if disk is None else disk
+        log.attached = True
 
     def __dealloc__(self):
         cdef Log* log = self.log
         cdef size_t position
         if log == NULL:
             return
-        stop_thread(log)
+        let_go(self.disk, log)
         for position in range(log.segments_count):
             close(log.segments[position].fd)
         if log.wakeup >= 0:
             close(log.wakeup)
-        for position in range(2):
-            free(log.buffers[position].frame)
-            free(log.buffers[position].runs.items)
         pthread_cond_destroy(&log.rest)
-        pthread_cond_destroy(&log.work)
         pthread_mutex_destroy(&log.mutex)
         free(log.completions)
         free(log.runs.items)
@@ -222,27 +196,27 @@ cdef class Wal:
     @property
     def first_index(self):
         """The first entry kept; `last_index + 1` when there is none."""
-        return self.log.first_index
+        return guarded(self.log, &self.log.first_index)
 
     @property
     def last_index(self):
         """The last entry appended, on disk or not."""
-        return self.log.last_index
+        return guarded(self.log, &self.log.last_index)
 
     @property
     def durable_index(self):
         """The last entry on disk."""
-        return self.log.durable_index
+        return guarded(self.log, &self.log.durable_index)
 
     @property
     def segments(self):
         """How many files there are."""
-        return self.log.segments_count
+        return guarded(self.log, <uint64_t*>&self.log.segments_count)
 
     @property
     def syncs(self):
         """How many frames were synced so far."""
-        return self.log.syncs
+        return guarded(self.log, &self.log.syncs)
 
     def fileno(self):
         """An eventfd, readable when `completed` has something to tell."""
@@ -255,10 +229,11 @@ cdef class Wal:
         """
         cdef list items = data if PyList_CheckExact(data) else list(data)
         cdef size_t size = 0
+        cdef size_t position = 0
         cdef Log* log = self.log
-        cdef Buffer* buffer
-        cdef uint64_t last_index = 0
-        cdef int error
+        cdef Operation* operation
+        cdef uint64_t index
+        cdef int64_t sequence
         cdef bytes item
         for item in items:
             if item is None or PyBytes_GET_SIZE(item) > DATA_MAX:
@@ -266,20 +241,24 @@ cdef class Wal:
             size += ENTRY_HEADER + PyBytes_GET_SIZE(item)
         if not items or kind == 0 or kind > 254:
             raise ValueError(f"append takes at least one entry, of a kind from 1 to {KIND_MAX}")
+        operation = entries_operation(size, 1)
         pthread_mutex_lock(&log.mutex)
-        error = enter(log, size, 1)
-        if error == 0:
-            buffer = &log.buffers[log.filling]
-            begin_run(buffer, log.last_index + 1, len(items), size, term, kind)
-            for item in items:
-                put(log, kind, term, log.last_index + 1, <const uint8_t*>PyBytes_AS_STRING(item), PyBytes_GET_SIZE(item))
-            buffer.operations += 1
-            log.outstanding += 1
-            last_index = log.last_index
-            pthread_cond_signal(&log.work)
+        sequence = claim(self.disk, log, operation)
+        index = log.last_index + 1
+        if sequence >= 0:
+            log.last_index += len(items)
         pthread_mutex_unlock(&log.mutex)
-        refuse(error)
-        return last_index
+        if sequence < 0:
+            refuse(sequence, operation)
+        operation.runs[0] = Run(index, len(items), 0, 0, size, term, kind)
+        operation.runs_count = 1
+        for item in items:
+            position = put(
+                operation, position, kind, term, index, <const uint8_t*>PyBytes_AS_STRING(item), PyBytes_GET_SIZE(item)
+            )
+            index += 1
+        self.disk.put(sequence, log, operation)
+        return index - 1
 
     def append_entries(self, entries not None):
         """Queues entries as they are, as one operation; the first must follow `last_index`, and each the one before.
@@ -288,63 +267,74 @@ cdef class Wal:
         """
         cdef list items = list(entries)
         cdef Log* log = self.log
-        cdef Buffer* buffer
+        cdef Operation* operation
         cdef Entry entry, before = None
         cdef size_t size = 0
-        cdef uint64_t runs = 0
-        cdef int error = EINVAL
+        cdef size_t position = 0
+        cdef size_t end
+        cdef uint64_t runs_count = 0
+        cdef uint64_t last_index
+        cdef int64_t sequence = -EINVAL
+        cdef Run* run = NULL
         for entry in items:
             if entry is None or PyBytes_GET_SIZE(entry.data) > DATA_MAX or entry.kind == 0 or entry.kind > 254:
                 raise ValueError(f"an entry is of a kind from 1 to {KIND_MAX} and holds at most {DATA_BYTES_MAX} bytes")
             if before is not None and entry.index != before.index + 1:
                 raise ValueError(f"entry {entry.index} does not follow entry {before.index}")
-            runs += before is None or entry.term != before.term or entry.kind != before.kind
+            runs_count += before is None or entry.term != before.term or entry.kind != before.kind
             size += ENTRY_HEADER + PyBytes_GET_SIZE(entry.data)
             before = entry
         if before is None:
             raise ValueError("append_entries takes at least one entry")
         entry = items[0]
+        operation = entries_operation(size, runs_count)
         pthread_mutex_lock(&log.mutex)
-        if entry.index == log.last_index + 1:
-            error = enter(log, size, runs)
-        if error == 0:
-            buffer = &log.buffers[log.filling]
-            for entry in items:
-                begin_run(buffer, entry.index, 1, ENTRY_HEADER + PyBytes_GET_SIZE(entry.data), entry.term, entry.kind)
-                put(
-                    log, entry.kind, entry.term, entry.index,
-                    <const uint8_t*>PyBytes_AS_STRING(entry.data), PyBytes_GET_SIZE(entry.data),
-                )
-            buffer.operations += 1
-            log.outstanding += 1
-            pthread_cond_signal(&log.work)
+        last_index = log.last_index
+        if entry.index == last_index + 1:
+            sequence = claim(self.disk, log, operation)
+        if sequence >= 0:
+            log.last_index = before.index
         pthread_mutex_unlock(&log.mutex)
-        if error == EINVAL:
-            raise ValueError(f"entry {(<Entry>items[0]).index} does not follow the last one, {log.last_index}")
-        refuse(error)
+        if sequence == -EINVAL:
+            free(operation)
+            raise ValueError(f"entry {entry.index} does not follow the last one, {last_index}")
+        if sequence < 0:
+            refuse(sequence, operation)
+        for entry in items:
+            end = put(
+                operation, position, entry.kind, entry.term, entry.index,
+                <const uint8_t*>PyBytes_AS_STRING(entry.data), PyBytes_GET_SIZE(entry.data),
+            )
+            if run == NULL or entry.term != run.term or entry.kind != run.kind:
+                run = &operation.runs[operation.runs_count]
+                run[0] = Run(entry.index, 0, 0, position, 0, entry.term, entry.kind)
+                operation.runs_count += 1
+            run.count += 1
+            run.size += end - position
+            position = end
+        self.disk.put(sequence, log, operation)
         return before.index
 
     def truncate_suffix(self, uint64_t last_index_kept):
         """Queues, as one operation, that the entries above are forgotten."""
         cdef Log* log = self.log
-        cdef Buffer* buffer
-        cdef int error
+        cdef Operation* operation = entries_operation(ENTRY_HEADER, 1)
+        cdef int64_t sequence = -EINVAL
         pthread_mutex_lock(&log.mutex)
-        error = EINVAL
         if log.first_index <= last_index_kept + 1 and last_index_kept <= log.last_index:
-            error = enter(log, ENTRY_HEADER, 1)
-        if error == 0:
-            buffer = &log.buffers[log.filling]
-            buffer.runs.items[buffer.runs.count] = Run(last_index_kept + 1, 0, 0, 0, 0, 0, 0)
-            buffer.runs.count += 1
-            put(log, KIND_TRUNCATION, 0, last_index_kept, NULL, 0)
-            buffer.operations += 1
-            log.outstanding += 1
-            pthread_cond_signal(&log.work)
+            sequence = claim(self.disk, log, operation)
+        if sequence >= 0:
+            log.last_index = last_index_kept
         pthread_mutex_unlock(&log.mutex)
-        if error == EINVAL:
+        if sequence == -EINVAL:
+            free(operation)
             raise ValueError(f"entry {last_index_kept} is not in the log")
-        refuse(error)
+        if sequence < 0:
+            refuse(sequence, operation)
+        operation.runs[0] = Run(last_index_kept + 1, 0, 0, 0, 0, 0, 0)
+        operation.runs_count = 1
+        put(operation, 0, KIND_TRUNCATION, 0, last_index_kept, NULL, 0)
+        self.disk.put(sequence, log, operation)
 
     def completed(self):
         """What became of the operations not yet reported, in their order: (how many, errno or 0), ...
@@ -431,16 +421,17 @@ cdef class Wal:
     def truncate_prefix(self, uint64_t first_index_kept):
         """Forgets the entries below. Their files go by and by, whole; after a restart `first_index` tells what is left."""
         cdef Log* log = self.log
-        cdef bint possible
+        cdef bint possible, wanted
         pthread_mutex_lock(&log.mutex)
         possible = first_index_kept <= log.durable_index + 1
-        if possible and not log.stopping:
+        wanted = possible and not log.stopping
+        if wanted:
             log.first_index = max(log.first_index, first_index_kept)
-            log.prefix_wanted = max(log.prefix_wanted, first_index_kept)
-            pthread_cond_signal(&log.work)
         pthread_mutex_unlock(&log.mutex)
         if not possible:
             raise ValueError(f"entry {first_index_kept - 1} is not on disk, and may not be forgotten")
+        if wanted:
+            self.send(OPERATION_PREFIX, first_index_kept)
 
     def reset(self, uint64_t next_index):
         """Forgets everything; the next entry gets `next_index`. Blocks until that is on disk.
@@ -448,31 +439,65 @@ cdef class Wal:
         OSError: the log is as it was. ValueError: operations are queued.
         """
         cdef Log* log = self.log
-        cdef int error = 0
+        cdef int error
         if next_index == 0:
             raise ValueError("indexes begin at 1")
-        with nogil:
-            pthread_mutex_lock(&log.mutex)
-            if log.stopping:
-                error = EBADF
-            elif log.outstanding or log.reset_wanted:
-                error = EBUSY
-            else:
-                log.reset_wanted = next_index
-                pthread_cond_signal(&log.work)
-                while log.reset_wanted:
-                    pthread_cond_wait(&log.rest, &log.mutex)
-                error = log.reset_error
-            pthread_mutex_unlock(&log.mutex)
+        pthread_mutex_lock(&log.mutex)
+        error = EBADF if log.stopping else EBUSY if log.outstanding or log.resetting else 0
+        if error == 0:
+            log.resetting = True
+        pthread_mutex_unlock(&log.mutex)
         if error == EBUSY:
             raise ValueError("entries wait for the disk")
-        refuse(error)
+        if error == 0:
+            self.send(OPERATION_RESET, next_index)
+            with nogil:
+                pthread_mutex_lock(&log.mutex)
+                while log.resetting:
+                    pthread_cond_wait(&log.rest, &log.mutex)
+                error = log.reset_error
+                pthread_mutex_unlock(&log.mutex)
         if error:
-            raise OSError(error, os.strerror(error))
+            refuse(-error, NULL)
 
     def close(self):
         """Waits until everything queued is on disk or has failed; `completed` still tells which. Nothing more is taken."""
-        stop_thread(self.log)
+        let_go(self.disk, self.log)
+        self.disk = None
+
+    cdef int send(self, OperationKind kind, uint64_t index) except -1:
+        """Queues what is no entry. Waits while the ring is full."""
+        cdef Operation* operation = operation_new(kind, 0, 0)
+        cdef DiskThread disk = self.disk
+        if operation == NULL:
+            raise MemoryError
+        operation.index = index
+        with nogil:
+            disk.put(ring_claim(disk.ring, 1), self.log, operation)
+        return 0
+
+
+cdef void let_go(DiskThread disk, Log* log) noexcept:
+    """Returns when the disk thread has done everything with the log."""
+    cdef bint last
+    with nogil:
+        pthread_mutex_lock(&log.mutex)
+        last = log.attached and not log.stopping
+        log.stopping = True
+        pthread_mutex_unlock(&log.mutex)
+        if last:
+            disk.put(ring_claim(disk.ring, 1), log, NULL)
+        pthread_mutex_lock(&log.mutex)
+        while log.attached:
+            pthread_cond_wait(&log.rest, &log.mutex)
+        pthread_mutex_unlock(&log.mutex)
+
+
+cdef uint64_t guarded(Log* log, const uint64_t* value) noexcept:
+    pthread_mutex_lock(&log.mutex)
+    cdef uint64_t found = value[0]
+    pthread_mutex_unlock(&log.mutex)
+    return found
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------------
@@ -508,9 +533,8 @@ cdef bint fetch(Log* log, uint64_t index, Run* run, Window* window) except -1:
         error = ENOMEM if window.bytes == NULL else disk_read(log.faults, segment.fd, window.bytes, size, run.offset)  # io
         window.sequence, window.offset, window.size = run.sequence, run.offset, size
     pthread_mutex_unlock(&log.mutex)
-    refuse(error)
     if error:
-        raise OSError(error, os.strerror(error))
+        refuse(-error, NULL)
     return found
 
 
@@ -550,33 +574,3 @@ cdef size_t take(Log* log, const Run* run, const Window* window, uint64_t first_
             size += view.size
         position += view.size
     return size
-
-
-# --- beginning and end -----------------------------------------------------------------------------------------------------
-
-
-cdef int start_thread(Log* log) except -1:
-    cdef sigset_t every, before
-    sigfillset(&every)
-    pthread_sigmask(SIG_SETMASK, &every, &before)  # signals are for the threads of the interpreter
-    cdef int error = pthread_create(&log.thread, NULL, disk_thread, log)
-    pthread_sigmask(SIG_SETMASK, &before, NULL)
-    if error:
-        raise OSError(error, os.strerror(error))
-    log.started = True
-    pthread_setname_np(log.thread, "nacosx-wal")
-    return 0
-
-
-cdef int stop_thread(Log* log) except -1:
-    cdef bint started
-    with nogil:
-        pthread_mutex_lock(&log.mutex)
-        started = log.started
-        log.started = False
-        log.stopping = True
-        pthread_cond_signal(&log.work)
-        pthread_mutex_unlock(&log.mutex)
-        if started:
-            pthread_join(log.thread, NULL)
-    return 0

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 
 from nacosx._core.disk import Faults
+from nacosx._core.disk_thread import DiskThread
 from nacosx._core.entry import DATA, Entry
 from nacosx._core.wal import READ_BYTES_MAX, SEGMENT_BYTES, Wal
 from nacosx.engine.ports import TERM_ALONE, OnDurable
@@ -27,10 +28,12 @@ class SegmentedLog:
         loop: asyncio.AbstractEventLoop,
         *,
         segment_bytes: int = SEGMENT_BYTES,
+        disk: DiskThread | None = None,
         faults: Faults | None = None,
     ) -> None:
-        """Recovers what is there. CorruptLogError or OSError when that cannot be."""
-        self._wal = Wal(os.fspath(directory), segment_bytes=segment_bytes, faults=faults)
+        """Recovers what is there. CorruptLogError or OSError when that cannot be. `disk`: who writes, for the logs of a node
+        to share; None: a thread of its own."""
+        self._wal = Wal(os.fspath(directory), segment_bytes=segment_bytes, disk=disk, faults=faults)
         self._loop = loop
         self._waiting: deque[tuple[int, OnDurable]] = deque()
         if self._wal.cut_bytes:

@@ -1,0 +1,139 @@
+"""The thread that writes logs: SOFAJRaft's disk ring, whose events are what is to be done to a log.
+
+::
+
+    Wal.append ───────────┐
+    Wal.truncate_suffix ──┼─operation→ [ring] ─→ the disk thread, never the GIL: takes all that waits, log by log
+    Wal.reset … ──────────┘                         one write each ─→ one fdatasync each ─→ answers, fileno() is readable
+    (any thread, any log)
+
+While it syncs, everything that arrives gathers in the ring and rides on the next fdatasync: group commit. Between, it sleeps
+until a producer calls it; nothing polls. Logs that share a thread share its ring: when that is full, all of them are refused
+with EBUSY. A log that fails does so alone.
+
+Unlike the consumers of `ring` it does not look about before it sleeps: the next operation comes, if it is not there already,
+after an answer has travelled to the loop and back, and until then the core is better given away.
+"""
+
+cimport cython
+from libc.stdint cimport int64_t
+from libc.stdlib cimport free
+
+from nacosx._core.append_batcher cimport OPERATION_ENTRIES, OPERATION_PREFIX, Operation
+from nacosx._core.flush cimport Log, detach, forget_segments, gather, reset, sync_frame, write_frame
+from nacosx._core.ring cimport RingBuffer, Sequence, ring_claim, ring_publish, ring_slot
+
+import os
+
+OPERATIONS_MAX = 16384  # limit: operations that wait for the disk; SOFAJRaft: disruptorBufferSize
+
+cdef extern from "<pthread.h>" nogil:
+    int pthread_create(pthread_t* thread, void* attributes, void* (*run)(void*) noexcept nogil, void* argument) noexcept
+    int pthread_join(pthread_t thread, void** result) noexcept
+    int pthread_setname_np(pthread_t thread, const char* name) noexcept
+
+cdef extern from "<signal.h>" nogil:
+    ctypedef struct sigset_t:
+        pass
+    int SIG_SETMASK
+    int sigfillset(sigset_t* signals) noexcept
+    int pthread_sigmask(int how, const sigset_t* signals, sigset_t* old) noexcept
+
+
+@cython.final
+@cython.no_gc_clear  # the thread uses its attributes until __dealloc__
+cdef class DiskThread:
+    """Writes the logs that are opened with it, as many as share it. It ends with the last reference to it: each log that is
+    open holds one."""
+
+    def __cinit__(self):
+        cdef sigset_t every, before
+        self.ring = RingBuffer(OPERATIONS_MAX, producers="multi", event_bytes=sizeof(Event))
+        self.barrier = self.ring.barrier()
+        self.sequence = Sequence()
+        self.ring.gate(self.sequence)
+        sigfillset(&every)
+        pthread_sigmask(SIG_SETMASK, &every, &before)  # signals are for the threads of the interpreter
+        cdef int error = pthread_create(&self.thread, NULL, run, <void*>self)
+        pthread_sigmask(SIG_SETMASK, &before, NULL)
+        if error:
+            raise OSError(error, os.strerror(error))
+        self.started = True
+        pthread_setname_np(self.thread, "nacosx-disk")
+
+    def __dealloc__(self):
+        if not self.started:
+            return
+        with nogil:
+            self.put(ring_claim(self.ring, 1), NULL, NULL)
+            pthread_join(self.thread, NULL)
+
+    cdef void put(self, int64_t sequence, Log* log, Operation* operation) noexcept nogil:
+        """Hands over what is to be done, in the claimed slot."""
+        (<Event*>ring_slot(self.ring, sequence))[0] = Event(log, operation)
+        ring_publish(self.ring, sequence, sequence)
+
+
+cdef void* run(void* disk) noexcept nogil:
+    consume(<DiskThread>disk)
+    return NULL
+
+
+cdef void consume(DiskThread disk) noexcept nogil:
+    cdef int64_t sequence = 0
+    cdef int64_t available
+    cdef Event* event
+    while True:
+        available = disk.barrier.available_now(sequence)
+        if available < sequence:
+            disk.barrier.sleep(sequence)
+            continue
+        event = <Event*>ring_slot(disk.ring, sequence)
+        if event.log == NULL:
+            return
+        if event.operation != NULL and event.operation.kind == OPERATION_ENTRIES:
+            sequence = write_entries(disk.ring, sequence, available)
+        else:
+            carry_out(event.log, event.operation)
+            sequence += 1
+        disk.ring.advance(disk.sequence, sequence - 1)
+
+
+cdef int64_t write_entries(RingBuffer ring, int64_t sequence, int64_t available) noexcept nogil:
+    """Writes the entries that wait, up to something else or what one write takes; returns the sequence after them.
+
+    All writes come before all syncs: the file system makes more than one file durable with one commit of its journal.
+    """
+    cdef Event* event
+    cdef Log* touched = NULL
+    cdef Log* log
+    while sequence <= available:
+        event = <Event*>ring_slot(ring, sequence)
+        log = event.log
+        if event.operation == NULL or event.operation.kind != OPERATION_ENTRIES or not gather(log, event.operation):
+            break
+        if not log.touched:
+            log.touched = True
+            log.next_touched = touched
+            touched = log
+        sequence += 1
+    log = touched
+    while log != NULL:
+        write_frame(log)
+        log = log.next_touched
+    while touched != NULL:
+        log = touched
+        touched = log.next_touched
+        log.touched = False
+        sync_frame(log)
+    return sequence
+
+
+cdef void carry_out(Log* log, Operation* operation) noexcept nogil:
+    if operation == NULL:
+        detach(log)
+    elif operation.kind == OPERATION_PREFIX:
+        forget_segments(log, operation.index)
+    else:
+        reset(log, operation.index)
+    free(operation)
