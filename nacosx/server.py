@@ -322,6 +322,7 @@ async def serve(settings: Settings) -> int:
     # What lives now lives long: the collector need not look at it again.
     gc.collect()
     gc.freeze()
+    gc.enable()
     print(
         f"nacosx {__version__} ready in {since_exec_ms()} ms: http {settings.host}:{server.port}, "
         f"grpc {settings.host}:{server.grpc_port}, data {settings.data_directory}",
