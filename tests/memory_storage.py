@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import errno
+from collections.abc import Callable, Iterator, Sequence
 
+import msgspec
+
+from nacosx._core.entry import Configuration
 from nacosx.config.events import Event
+from nacosx.engine.ports import Snapshot
 
 OnDurable = Callable[[int, OSError | None], None]
 
@@ -61,18 +66,64 @@ class MemorySnapshots:
     """Keeps the newest two. `error` is raised by `save`."""
 
     def __init__(self) -> None:
-        self.kept: dict[int, dict[str, bytes]] = {}
+        self.kept: dict[int, Snapshot] = {}
         self.error: OSError | None = None
 
-    def load(self) -> Iterator[tuple[int, dict[str, bytes]]]:
-        yield from sorted(self.kept.items(), reverse=True)
+    def load(self) -> Iterator[Snapshot]:
+        for _, snapshot in sorted(self.kept.items(), reverse=True):
+            yield snapshot
 
-    def save(self, index: int, rooms: Mapping[str, bytes]) -> int:
+    def save(self, snapshot: Snapshot) -> int:
         if self.error is not None:
             raise self.error
-        self.kept[index] = dict(rooms)
+        self.kept[snapshot.index] = snapshot
         self.kept = dict(sorted(self.kept.items())[-2:])
         return min(self.kept)
+
+    def size(self, index: int) -> int:
+        return len(self._encoded(index))
+
+    def read(self, index: int, offset: int, size: int) -> bytes:
+        return self._encoded(index)[offset : offset + size]
+
+    def receive(self, index: int, size: int) -> MemoryIncoming:
+        return MemoryIncoming(self, index, size)
+
+    def _encoded(self, index: int) -> bytes:
+        kept = self.kept.get(index)
+        if kept is None:
+            raise OSError(errno.ENOENT, "No such snapshot")
+        configuration = None if kept.configuration is None else kept.configuration.encode()
+        return msgspec.msgpack.encode((kept.index, kept.term, configuration, kept.digest, kept.rooms))
+
+
+def decode_snapshot(content: bytes) -> Snapshot:
+    row = msgspec.msgpack.decode(content, type=tuple[int, int, bytes | None, int, dict[str, bytes]])
+    index, term, configuration, digest, rooms = row
+    return Snapshot(index, term, None if configuration is None else Configuration.decode(configuration), digest, rooms)
+
+
+class MemoryIncoming:
+    """A snapshot that arrives."""
+
+    def __init__(self, snapshots: MemorySnapshots, index: int, size: int) -> None:
+        self.snapshots = snapshots
+        self.index = index
+        self.size = size
+        self.content = b""
+
+    def write(self, chunk: bytes) -> None:
+        self.content += chunk
+
+    def finish(self) -> Snapshot:
+        if len(self.content) != self.size:
+            raise ValueError("the snapshot is not whole")
+        snapshot = decode_snapshot(self.content)
+        self.snapshots.save(snapshot)
+        return snapshot
+
+    def discard(self) -> None:
+        self.content = b""
 
 
 class MemoryRows:

@@ -35,6 +35,7 @@ ENTRANCES = {
     "nacosx.raft.options": "for the Raft groups of the engine",
     "nacosx.raft.ready": "for the Raft groups of the engine",
     "nacosx.engine.repeated_timer": "for the elections and heart beats of the Raft groups",
+    "nacosx.storage.hard_state": "for the Raft groups, which are about to replace the log group",
     "nacosx.engine.timer_thread": "for those of them that must not wait for the event loop",
 }
 

@@ -25,7 +25,7 @@ import msgspec
 
 from nacosx.config.catalog import Catalog
 from nacosx.config.events import Event as ConfigEvent
-from nacosx.engine.ports import LogStorage, RowStore, Snapshots
+from nacosx.engine.ports import TERM_ALONE, LogStorage, RowStore, Snapshot, Snapshots
 from nacosx.engine.reactions import Reactions, react
 from nacosx.engine.recovery import recover
 from nacosx.engine.rooms import CONFIG_COMMANDS, DurableCommand, Rooms, encode
@@ -215,7 +215,8 @@ class LogGroup:
         try:
             rooms = self._rooms.snapshot()
             self._snapshot_bytes = sum(map(len, rooms.values()))
-            oldest_kept = await self._loop.run_in_executor(None, self._snapshots.save, index, rooms)
+            snapshot = Snapshot(index, TERM_ALONE, None, 0, rooms)
+            oldest_kept = await self._loop.run_in_executor(None, self._snapshots.save, snapshot)
             await self._rows.sync(oldest_kept)
         except OSError as error:
             log.error("no snapshot at %d, the log stays as long as it is: %s", index, error)

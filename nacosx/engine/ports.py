@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
-from nacosx._core.entry import DATA, Entry
+import msgspec
+
+from nacosx._core.entry import DATA, Configuration, Entry
 from nacosx.config.events import Event
 from nacosx.config.model import ConfigKey
 from nacosx.config.rows import ConfigRow, ConfigSearch, HistoryRow, Page
+from nacosx.raft.messages import Message
+from nacosx.raft.ready import HardState
 
 
 class Pushes(Protocol):
@@ -98,14 +102,135 @@ class LogStorage(Protocol):
         """Blocks until everything queued is on disk or has failed, and reported. Nothing more is taken."""
 
 
+class Snapshot(msgspec.Struct, frozen=True):
+    """The state of a machine after the entry at `index`."""
+
+    index: int
+    term: int  # of that entry
+    configuration: Configuration | None  # in force there; None: written before a group had members
+    digest: int  # of everything applied up to there (`engine.fsm_caller`)
+    rooms: dict[str, bytes]  # room name → its snapshot
+
+
+class IncomingSnapshot(Protocol):
+    """A snapshot that arrives in chunks. It blocks: call it in a thread."""
+
+    def write(self, chunk: bytes) -> None:
+        """The next chunk. OSError; ValueError when there is more than was announced."""
+
+    def finish(self) -> Snapshot:
+        """Checks it and puts it among the others, durably. OSError; ValueError: damaged, or not the one announced."""
+
+    def discard(self) -> None:
+        """Forgets what arrived."""
+
+
 class Snapshots(Protocol):
-    """The state of the rooms at an index of the log, on disk. It blocks: while serving, call it in a thread."""
+    """The snapshots of one group on disk. It blocks: while serving, call it in a thread."""
 
-    def load(self) -> Iterator[tuple[int, dict[str, bytes]]]:
-        """(index, room name → its snapshot), the newest first; damaged ones are logged and skipped."""
+    def load(self) -> Iterator[Snapshot]:
+        """The newest first; damaged ones are logged and skipped."""
 
-    def save(self, index: int, rooms: Mapping[str, bytes]) -> int:
+    def save(self, snapshot: Snapshot) -> int:
         """Returns the index of the oldest snapshot still kept: the log up to it is not needed. OSError on failure."""
+
+    def size(self, index: int) -> int:
+        """Bytes of the snapshot at `index` as it travels; OSError when there is none."""
+
+    def read(self, index: int, offset: int, size: int) -> bytes:
+        """A chunk of it, as it travels; OSError when there is none (any more)."""
+
+    def receive(self, index: int, size: int) -> IncomingSnapshot:
+        """Begins one of so many bytes; what another began and did not finish is forgotten. OSError, ValueError: too large."""
+
+
+class HardStates(Protocol):
+    """What a member must remember of its votes. It blocks; it is rarely called (elections)."""
+
+    def load(self) -> HardState:
+        """What was saved last; HardState() when nothing was. OSError; ValueError when it is damaged."""
+
+    def save(self, state: HardState) -> None:
+        """Returns once it is on disk. OSError: it may or may not be."""
+
+
+class StateMachine(Protocol):
+    """What a group replicates. Everything is called on the event loop, in the order of the indexes.
+
+    The methods with a body need not be there: what inherits from this class has them.
+    """
+
+    def encode(self, command: Any) -> bytes: ...
+
+    def decode(self, data: bytes) -> Any:
+        """ValueError when the bytes are not a command this version knows: that halts the group."""
+
+    def apply(self, index: int, command: Any) -> Any:
+        """The result for the proposer. NacosError: refused, nothing has changed, and every member refuses it alike. Any other
+        exception halts the group: what this member holds can no longer be trusted."""
+
+    def snapshot(self) -> Mapping[str, bytes]:
+        """The state as bytes, by room; equal states give equal bytes."""
+
+    def restore(self, index: int, snapshot: Mapping[str, bytes]) -> None:
+        """Becomes what the snapshot says. ValueError or KeyError when it cannot be read."""
+
+    def leader_started(self, term: int) -> None:
+        """This member leads, and has applied everything that was committed before its term."""
+
+    def leader_stopped(self) -> None: ...
+
+    def configuration_committed(self, configuration: Configuration, index: int) -> None: ...
+
+    def recovered(self, index: int, last_index: int) -> None:
+        """At start, once: the state at `index` is there (0: the empty one) and the log reaches to `last_index`."""
+
+    def behind(self, index: int) -> bool:
+        """At start: a projection of this machine does not reach `index` yet, so it wants an older snapshot."""
+        return False
+
+    def batch_applied(self, index: int, replayed: bool) -> None:
+        """Everything up to `index` is applied and its proposers are answered. `replayed`: at start, nobody is to be told."""
+
+    async def sync(self, index: int) -> None:
+        """Returns once the log up to `index` is not needed by a projection. OSError when it cannot."""
+
+
+class ForwardReply(msgspec.Struct, frozen=True):
+    """What became of a proposal handed to the leader: its place in the log, where it may be committed or not, or a refusal."""
+
+    index: int = 0
+    term: int = 0
+    error: int = 0  # 0: it has a place; else EPERM or EBUSY of SOFAJRaft's RaftError
+    leader: str = ""  # with EPERM: who might be the leader
+
+
+class Peers(Protocol):
+    """The other members of the cluster, by their ids."""
+
+    def send(self, to: str, group: str, message: Message) -> None:
+        """It may be lost. Never blocks; what is sent in one turn of the loop leaves in one call."""
+
+    async def fetch(self, source: str, group: str, index: int, offset: int, size: int) -> bytes:
+        """A chunk of the snapshot at `index`; OSError."""
+        ...
+
+    async def forward(self, to: str, group: str, proposals: Sequence[bytes]) -> Sequence[ForwardReply]:
+        """To the leader, one reply each; OSError: nobody knows whether it took them."""
+        ...
+
+
+class PeerService(Protocol):
+    """The other side of `Peers`: what whoever listens to the other members calls."""
+
+    def on_message(self, sender: str, group: str, message: Message) -> None: ...
+
+    def read_chunk(self, group: str, index: int, offset: int, size: int) -> bytes:
+        """OSError when there is no such group or snapshot."""
+
+    async def on_proposals(self, group: str, proposals: Sequence[bytes]) -> Sequence[ForwardReply]:
+        """OSError when there is no such group."""
+        ...
 
 
 class RowStore(Protocol):

@@ -7,7 +7,7 @@ import logging
 import msgspec
 
 from nacosx.config.events import Event as ConfigEvent
-from nacosx.engine.ports import LogStorage, RowStore, Snapshots
+from nacosx.engine.ports import LogStorage, RowStore, Snapshot, Snapshots
 from nacosx.engine.rooms import CONFIG_COMMANDS, Rooms, decode
 from nacosx.errors import NacosError
 
@@ -45,12 +45,12 @@ def recover(rooms: Rooms, entries: LogStorage, snapshots: Snapshots, rows: RowSt
 
 def _restore(rooms: Rooms, entries: LogStorage, snapshots: Snapshots, rows_index: int) -> tuple[int, int]:
     """Restores the newest snapshot that the log continues; an older one when the rows have yet to catch up from there."""
-    chosen: tuple[int, dict[str, bytes]] | None = None
-    for index, snapshot in snapshots.load():
-        if index + 1 < entries.first_index:
+    chosen: Snapshot | None = None
+    for snapshot in snapshots.load():
+        if snapshot.index + 1 < entries.first_index:
             break
-        chosen = index, snapshot
-        if index <= rows_index:
+        chosen = snapshot
+        if snapshot.index <= rows_index:
             break
     if chosen is None:
         if entries.first_index > 1:
@@ -58,12 +58,12 @@ def _restore(rooms: Rooms, entries: LogStorage, snapshots: Snapshots, rows_index
                 f"the log begins at entry {entries.first_index} and there is no intact snapshot of the state before it"
             )
         return 0, 0
-    index, snapshot = chosen
+    index = chosen.index
     try:
-        rooms.restore(snapshot)
+        rooms.restore(chosen.rooms)
     except (ValueError, KeyError) as error:
         raise RecoveryError(f"the snapshot at entry {index} is not one this version can read: {error!r}") from error
-    return index, sum(map(len, snapshot.values()))
+    return index, sum(map(len, chosen.rooms.values()))
 
 
 def _replay(

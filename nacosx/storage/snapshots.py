@@ -1,8 +1,10 @@
-"""Snapshots of the rooms behind `engine.ports.Snapshots`: written beside, fsynced, renamed; the newest two are kept.
+"""Snapshots of a group behind `engine.ports.Snapshots`: written beside, fsynced, renamed; the newest two are kept.
 
 ::
 
-    <index, 16 hex digits>.snapshot    magic 8 │ crc32c u32 of the rest │ msgpack {format, index, term, rooms}
+    <index, 16 hex digits>.snapshot    magic 8 │ crc32c u32 of the rest │ msgpack {format, index, term, rooms, …}
+
+A snapshot travels to another member as this file, in chunks. Format 1 had neither configuration nor digest.
 """
 
 from __future__ import annotations
@@ -10,19 +12,22 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
-from nacosx._core.entry import crc32c
-from nacosx.engine.ports import TERM_ALONE
+from nacosx._core.entry import Configuration, crc32c
+from nacosx.engine.ports import Snapshot
 
 log = logging.getLogger(__name__)
 
 MAGIC = b"NACOSXSN"
-FORMAT = 1
+FORMAT = 2
+FORMATS = (1, 2)
 KEPT = 2
+BYTES_MAX = 4 << 30  # limit: of one that another member sends
 
 HEADER_BYTES = len(MAGIC) + 4
 NAME = re.compile(r"([0-9a-f]{16})\.snapshot")
@@ -33,6 +38,8 @@ class Content(msgspec.Struct, frozen=True):
     index: int
     term: int
     rooms: dict[str, bytes]
+    configuration: bytes = b""  # empty: unknown
+    digest: int = 0
 
 
 class SnapshotDirectory:
@@ -45,22 +52,20 @@ class SnapshotDirectory:
         self._directory.mkdir(parents=True, exist_ok=True)
         sync_directory(self._directory.parent)
 
-    def load(self) -> Iterator[tuple[int, dict[str, bytes]]]:
+    def load(self) -> Iterator[Snapshot]:
         """The newest first. A damaged one is logged and skipped: the one before it and the log hold the same state."""
         for index, path in reversed(self._files()):
             try:
-                content = read(path)
+                yield read(path, index)
             except (ValueError, OSError) as error:
                 log.error("the snapshot %s is skipped: %s", path, error)
-                continue
-            if content.index != index:
-                log.error("the snapshot %s is skipped: it was renamed, it is of entry %d", path, content.index)
-                continue
-            yield index, content.rooms
 
-    def save(self, index: int, rooms: Mapping[str, bytes]) -> int:
+    def save(self, snapshot: Snapshot) -> int:
         """Returns the index of the oldest one kept."""
-        body = msgspec.msgpack.encode(Content(FORMAT, index, TERM_ALONE, dict(rooms)))
+        configuration = b"" if snapshot.configuration is None else snapshot.configuration.encode()
+        body = msgspec.msgpack.encode(
+            Content(FORMAT, snapshot.index, snapshot.term, snapshot.rooms, configuration, snapshot.digest)
+        )
         draft = self._directory / "draft.tmp"
         try:
             with draft.open("wb") as file:
@@ -68,15 +73,34 @@ class SnapshotDirectory:
                 file.write(body)
                 file.flush()
                 os.fsync(file.fileno())  # io
-            draft.rename(self._directory / f"{index:016x}.snapshot")
-            sync_directory(self._directory)
+            return self.keep(draft, snapshot.index)
         except OSError:
             draft.unlink(missing_ok=True)
             raise
-        *old, _ = kept = self._files()
+
+    def size(self, index: int) -> int:
+        return self._path(index).stat().st_size
+
+    def read(self, index: int, offset: int, size: int) -> bytes:
+        with self._path(index).open("rb", buffering=0) as file:
+            return os.pread(file.fileno(), size, offset)  # io
+
+    def receive(self, index: int, size: int) -> IncomingFile:
+        if not 0 < size <= BYTES_MAX:
+            raise ValueError(f"a snapshot of {size} bytes, {BYTES_MAX} are allowed")
+        return IncomingFile(self, self._directory / "incoming.tmp", index, size)
+
+    def keep(self, draft: Path, index: int) -> int:
+        """Takes a file that is on disk among the snapshots and forgets old ones; the index of the oldest one kept."""
+        draft.rename(self._path(index))
+        sync_directory(self._directory)
+        kept = self._files()
         for _, path in kept[:-KEPT]:
             path.unlink()
-        return old[-(KEPT - 1)][0] if len(kept) >= KEPT else index
+        return kept[-KEPT:][0][0] if len(kept) >= KEPT else index
+
+    def _path(self, index: int) -> Path:
+        return self._directory / f"{index:016x}.snapshot"  # of a number: no name comes from outside
 
     def _files(self) -> list[tuple[int, Path]]:
         """(index, path), the oldest first."""
@@ -84,8 +108,41 @@ class SnapshotDirectory:
         return sorted((int(match[1], 16), path) for match, path in found if match)
 
 
-def read(path: Path) -> Content:
-    """ValueError when the file is not a whole, intact snapshot of a format this version reads."""
+class IncomingFile:
+    """`engine.ports.IncomingSnapshot`: gathers in a file beside the snapshots."""
+
+    __slots__ = ("_directory", "_file", "_index", "_path", "_rest_bytes")
+
+    def __init__(self, directory: SnapshotDirectory, path: Path, index: int, size: int) -> None:
+        self._directory = directory
+        self._path = path
+        self._index = index
+        self._rest_bytes = size
+        self._file: BinaryIO = path.open("wb")
+
+    def write(self, chunk: bytes) -> None:
+        if len(chunk) > self._rest_bytes:
+            raise ValueError(f"{len(chunk)} bytes of the snapshot arrived, {self._rest_bytes} were left")
+        self._file.write(chunk)
+        self._rest_bytes -= len(chunk)
+
+    def finish(self) -> Snapshot:
+        if self._rest_bytes:
+            raise ValueError(f"{self._rest_bytes} bytes of the snapshot are missing")
+        self._file.flush()
+        os.fsync(self._file.fileno())  # io
+        self._file.close()
+        snapshot = read(self._path, self._index)
+        self._directory.keep(self._path, self._index)
+        return snapshot
+
+    def discard(self) -> None:
+        self._file.close()
+        self._path.unlink(missing_ok=True)
+
+
+def read(path: Path, index: int) -> Snapshot:
+    """ValueError when the file is not a whole, intact snapshot of that entry, of a format this version reads."""
     data = path.read_bytes()
     if data[: len(MAGIC)] != MAGIC:
         raise ValueError("this is not a snapshot")
@@ -93,9 +150,12 @@ def read(path: Path) -> Content:
     if crc32c(body).to_bytes(4, "little") != data[len(MAGIC) : HEADER_BYTES]:
         raise ValueError("the checksum does not match")
     content = msgspec.msgpack.decode(body, type=Content)
-    if content.format != FORMAT:
+    if content.format not in FORMATS:
         raise ValueError(f"written by a later version (format {content.format}, this one reads {FORMAT})")
-    return content
+    if content.index != index:
+        raise ValueError(f"it was renamed, it is of entry {content.index}")
+    configuration = Configuration.decode(content.configuration) if content.configuration else None
+    return Snapshot(index, content.term, configuration, content.digest, content.rooms)
 
 
 def sync_directory(path: Path) -> None:

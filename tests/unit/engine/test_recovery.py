@@ -10,7 +10,7 @@ import pytest
 from nacosx.config.catalog import Catalog
 from nacosx.config.events import ConfigWritten
 from nacosx.config.model import ConfigKey
-from nacosx.engine.ports import RowStore
+from nacosx.engine.ports import RowStore, Snapshot
 from nacosx.engine.recovery import Recovered, RecoveryError, recover
 from nacosx.engine.rooms import DurableCommand, Rooms, encode
 from nacosx.errors import NacosError
@@ -36,7 +36,7 @@ class Disk:
             apply_or_refuse(rooms, command)
             self.states.append(rooms.snapshot())
             if index in snapshots:
-                self.snapshots.save(index, rooms.snapshot())
+                self.snapshots.save(Snapshot(index, 1, None, 0, rooms.snapshot()))
 
     def recover(self) -> Recovered:
         self.rooms = Rooms(Registry(), Catalog(), Namespaces())
@@ -177,7 +177,7 @@ def test_an_entry_of_a_later_version_is_refused_by_its_index() -> None:
 def test_a_snapshot_of_a_later_version_is_refused_by_its_index() -> None:
     disk = Disk(COMMANDS, rows_index=7, snapshots=[2])
     for kept in ({"config": b"\xc1"}, {"teleports": b""}):
-        disk.snapshots.kept[2] = kept
+        disk.snapshots.kept[2] = Snapshot(2, 1, None, 0, kept)
         with pytest.raises(RecoveryError, match="the snapshot at entry 2 is not one this version can read"):
             disk.recover()
 
