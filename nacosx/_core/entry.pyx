@@ -14,6 +14,7 @@ configuration entry is a `Configuration`::
 """
 
 cimport cython
+from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.string cimport memcpy
 
 DATA_BYTES_MAX = 16 << 20  # limit: of one entry
@@ -237,13 +238,21 @@ cdef tuple members_of(peers, learners):
     return both
 
 
-def encode(Entry entry not None):
-    """The bytes of an entry. ValueError when its kind or size is out of range."""
-    cdef size_t size = len(entry.data)
-    if size > DATA_MAX:
-        raise ValueError(f"an entry holds at most {DATA_MAX} bytes, not {size}")
+cdef Entry checked(item):
+    """It is an entry that can be encoded; TypeError, ValueError."""
+    if not isinstance(item, Entry):
+        raise TypeError(f"an entry is wanted, not {item!r}")
+    cdef Entry entry = <Entry>item
+    if <size_t>len(entry.data) > DATA_MAX:
+        raise ValueError(f"an entry holds at most {DATA_MAX} bytes, not {len(entry.data)}")
     if entry.kind == 0 or entry.kind > 254:
         raise ValueError(f"the kind of an entry is from 1 to {KIND_MAX}, not {entry.kind}")
+    return entry
+
+
+def encode(Entry entry not None):
+    """The bytes of an entry. ValueError when its kind or size is out of range."""
+    cdef size_t size = len(checked(entry).data)
     cdef bytearray encoded = bytearray(ENTRY_HEADER + size)
     entry_write(<uint8_t*><char*>encoded, entry.kind, entry.term, entry.index, <const uint8_t*><char*>entry.data, size)
     return bytes(encoded)
@@ -259,6 +268,42 @@ def decode(const uint8_t[::1] buffer not None, size_t offset=0):
     if fault != ENTRY_OK:
         raise CorruptEntryError(f"at byte {offset} of {size}: {FAULTS[<int>fault]}")
     return entry_of(&view), offset + view.size
+
+
+def encode_batch(entries not None):
+    """The bytes of entries, one after the other. ValueError as of `encode`."""
+    cdef list batch = list(entries)
+    cdef Entry entry
+    cdef size_t size = 0
+    for item in batch:
+        entry = checked(item)
+        size += ENTRY_HEADER + <size_t>len(entry.data)
+    cdef bytes encoded = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>size)
+    cdef uint8_t* into = <uint8_t*><char*>encoded
+    for item in batch:
+        entry = <Entry>item
+        size = len(entry.data)
+        entry_write(into, entry.kind, entry.term, entry.index, <const uint8_t*><char*>entry.data, size)
+        into += ENTRY_HEADER + size
+    return encoded
+
+
+def decode_batch(const uint8_t[::1] buffer not None):
+    """The entries that `encode_batch` made the bytes of. CorruptEntryError when the bytes, which may be anything, are not that:
+    every entry is whole and intact, and nothing follows the last. An index that does not follow the one before is the
+    business of the log."""
+    cdef size_t size = buffer.shape[0]
+    cdef size_t offset = 0
+    cdef list entries = []
+    cdef EntryView view
+    cdef EntryFault fault
+    while offset < size:
+        fault = entry_read(&buffer[offset], size - offset, &view)
+        if fault != ENTRY_OK:
+            raise CorruptEntryError(f"at byte {offset} of {size}: {FAULTS[<int>fault]}")
+        entries.append(entry_of(&view))
+        offset += view.size
+    return entries
 
 
 def crc32c(const uint8_t[::1] data not None, uint32_t crc=0):

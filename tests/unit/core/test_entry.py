@@ -20,7 +20,9 @@ from nacosx._core.entry import (
     crc32c,
     crc32c_table,
     decode,
+    decode_batch,
     encode,
+    encode_batch,
 )
 from tests.models.wal import SlowEntry, slow_configuration, slow_crc32c, slow_decode, slow_encode
 
@@ -194,3 +196,49 @@ def test_only_configuration_entries_have_a_configuration_and_ids_order_logs_as_r
     assert repr(Configuration(["a"], ["b"])) == (
         "Configuration(peers=('a',), learners=('b',), old_peers=(), old_learners=())"
     )
+
+
+@given(st.lists(ENTRIES, max_size=8))
+def test_a_batch_is_its_entries_one_after_the_other(slow: list[SlowEntry]) -> None:
+    entries = [Entry(*entry) for entry in slow]
+    encoded = encode_batch(entries)
+    assert encoded == b"".join(map(slow_encode, slow))
+    assert encode_batch(tuple(entries)) == encoded
+    assert decode_batch(encoded) == entries
+    assert decode_batch(memoryview(encoded)) == entries
+
+
+@given(st.lists(ENTRIES, min_size=1, max_size=4), st.data())
+def test_a_batch_with_a_bit_turned_or_its_end_missing_is_refused_as_a_whole(
+    slow: list[SlowEntry], data: st.DataObject
+) -> None:
+    encoded = encode_batch([Entry(*entry) for entry in slow])
+    bit = data.draw(st.integers(0, 8 * len(encoded) - 1))
+    turned = bytearray(encoded)
+    turned[bit // 8] ^= 1 << bit % 8
+    with pytest.raises(CorruptEntryError):
+        decode_batch(turned)
+    whole = 0
+    ends = {0} | {whole := whole + len(slow_encode(entry)) for entry in slow}
+    end = data.draw(st.integers(0, len(encoded)).filter(lambda end: end not in ends))
+    with pytest.raises(CorruptEntryError, match="ends before"):
+        decode_batch(encoded[:end])
+
+
+@given(st.binary(max_size=200))
+def test_a_batch_of_any_bytes_is_read_or_refused(data: bytes) -> None:
+    try:
+        entries = decode_batch(data)
+    except CorruptEntryError:
+        return
+    assert encode_batch(entries) == data
+
+
+def test_a_batch_holds_entries_only_and_each_within_its_limits() -> None:
+    with pytest.raises(ValueError, match="kind"):
+        encode_batch([Entry(1, 1, DATA, b""), Entry(2, 1, 0, b"")])
+    with pytest.raises(ValueError, match="at most"):
+        encode_batch([Entry(1, 1, DATA, bytes(DATA_BYTES_MAX + 1))])
+    for nonsense in (None, b"x", object()):
+        with pytest.raises(TypeError):
+            encode_batch([nonsense])
