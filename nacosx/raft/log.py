@@ -255,6 +255,7 @@ class RaftLog:
     def reload(self, durable_index: int) -> None:
         """The disk failed and is what it was before what it was last given: as after a restart."""
         assert self.applied_index <= durable_index, "entries that were applied are not on disk"
+        assert self._storage.last_index == durable_index, "the storage does not end where it is said to"
         self._end_at(durable_index)
 
     def applied(self, index: int) -> None:
@@ -287,6 +288,7 @@ class RaftLog:
     def restore(self, index: int, term: int, size: int = 0) -> None:
         """The snapshot of another member replaces everything: the storage is empty and continues after `index`."""
         assert index > self.applied_index
+        assert self._storage.last_index == index, "the storage was not reset to continue after the snapshot"
         self.snapshot_index, self.snapshot_term, self.snapshot_size = index, term, size
         self.applied_index = index
         self._end_at(index)
