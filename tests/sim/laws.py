@@ -40,6 +40,8 @@ class Member(Protocol):
     @property
     def commit_index(self) -> int: ...
     @property
+    def applied_index(self) -> int: ...
+    @property
     def last_index(self) -> int: ...
     @property
     def configuration(self) -> Configuration: ...
@@ -110,8 +112,8 @@ class Laws:
         if seen is None:
             seen = self._seen[key] = Seen(member.configuration)
         commit_index = member.commit_index
-        if commit_index < seen.commit_index:
-            raise self._breach("commitment", f"{member.id} goes back from {seen.commit_index} to {commit_index}")
+        if commit_index < member.applied_index:  # it may go back when the disk fails, but not so far
+            raise self._breach("commitment", f"{member.id} goes back to {commit_index}, it has applied {member.applied_index}")
         if member.leads:
             term = member.term
             last_index = member.last_index
@@ -125,9 +127,11 @@ class Laws:
             if commit_index > seen.commit_index:
                 self._leader_commits(member, term, seen, commit_index)
         else:
-            seen.led = 0
             if commit_index > seen.commit_index:
+                if seen.led == member.term:  # with this commitment it was done with leading
+                    self._leader_commits(member, seen.led, seen, commit_index)
                 self._follower_commits(member, seen.commit_index, commit_index)
+            seen.led = 0
         seen.commit_index = commit_index
         seen.configuration = member.configuration
 
@@ -234,9 +238,9 @@ class Laws:
         """How many had a leader."""
         return len(self._leaders)
 
-    def happened(self, number: int) -> bool:
-        """Whether any member has applied the command."""
-        return number in self._indexes
+    def index_of(self, number: int) -> int:
+        """Where the command was applied by anybody; 0: nowhere."""
+        return self._indexes.get(number, 0)
 
 
 def bare(member: str) -> str:

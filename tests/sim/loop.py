@@ -55,6 +55,10 @@ class Agenda:
         heapq.heappush(self._waiting, (when_us, self._number, handle))
         return handle
 
+    def again(self, number: int, handle: Handle) -> None:
+        """Now, before anything that was asked for later than this was."""
+        heapq.heappush(self._waiting, (self.now_us, number, handle))
+
     def later(self, delay_us: int, callback: Callable[..., object], *args: Any) -> Handle:
         """Something that no process asked for."""
         return self.at(self.now_us + delay_us, Handle(None, callback, args, False))
@@ -63,7 +67,7 @@ class Agenda:
         """`stepped` is called whenever a process has done something."""
         waiting = self._waiting
         while waiting and waiting[0][0] <= until_us:
-            when_us, _, handle = heapq.heappop(waiting)
+            when_us, number, handle = heapq.heappop(waiting)
             if handle.stopped:
                 continue
             self.now_us = when_us
@@ -71,7 +75,7 @@ class Agenda:
             if process is None:
                 handle.callback(*handle.args)
                 continue
-            if not process.runs(handle):
+            if not process.runs(number, handle):
                 continue
             self.runs += 1
             assert self.runs < RUNS_MAX, f"{handle.callback} keeps the world busy"
@@ -85,7 +89,7 @@ class Agenda:
 
     def hasten(self, process: ProcessLoop, by_us: int) -> None:
         """What the process waits for by its clock comes sooner."""
-        self._waiting = [
+        self._waiting[:] = [
             (
                 max(self.now_us, when_us - by_us) if handle.delayed and handle.process is process else when_us,
                 number,
@@ -134,16 +138,16 @@ class ProcessLoop(asyncio.AbstractEventLoop):
         self.failure: str | None = None
         self._executor_us = executor_us  # how long the next call in a thread takes
         self._paused = False
-        self._held: list[Handle] = []
+        self._held: list[tuple[int, Handle]] = []
 
     # --- the life of a process ---------------------------------------------------------------------------------------
 
-    def runs(self, handle: Handle) -> bool:
+    def runs(self, number: int, handle: Handle) -> bool:
         """Whether this may run now. What a stopped process would do is kept until it goes on."""
         if self.ended:
             return False
         if self._paused:
-            self._held.append(handle)
+            self._held.append((number, handle))
             return False
         return True
 
@@ -157,8 +161,8 @@ class ProcessLoop(asyncio.AbstractEventLoop):
     def resume(self) -> None:
         self._paused = False
         held, self._held = self._held, []
-        for handle in held:
-            self.agenda.at(self.agenda.now_us, handle)
+        for number, handle in held:
+            self.agenda.again(number, handle)
 
     def end(self) -> None:
         self.ended = True
