@@ -139,7 +139,8 @@ class Node(MemberState):
         self.configurations.reload(self.log.configurations())
         self.configuration_changed()
         assert self._told_index <= durable_index
-        self.commit_index = min(self.commit_index, durable_index)
+        # What was to be replaced may be there again: only what was durable when it was committed is known to be that.
+        self.commit_index = self._told_index
         self._following.term_begins()
         if self._leading is not None or self._candidacy is not None:
             self._become_follower(self.term, "", wake=True)
