@@ -19,6 +19,8 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "nacos
 DISRUPTORS = ("3.4.4", "4.0.0")  # 3.4 is what SOFAJRaft and Nacos ship, 4.0 the newest
 JAVA_VERSION_MIN = 11
 
+PARALLEL = "ParallelGC"  # the process whose JVM has this collector instead of its default, G1
+
 # As a server would run, but with its whole heap from the start: growing it is not what is measured.
 JAVA_OPTIONS = ("-Xms2g", "-Xmx2g")
 STOP_S_MAX = 20.0
@@ -31,11 +33,11 @@ class OriginalError(Exception):
 class Original:
     """A started Java process with one version of the Disruptor, and SOFAJRaft, Netty and RocksDB beside it."""
 
-    def __init__(self, disruptor: str) -> None:
+    def __init__(self, disruptor: str, *java_options: str) -> None:
         folder = built(disruptor)
         classpath = os.pathsep.join([str(folder / "classes"), str(folder / "jars" / "*")])
         self._process = subprocess.Popen(
-            [_tool("java"), *JAVA_OPTIONS, "-cp", classpath, "Originals"],
+            [_tool("java"), *JAVA_OPTIONS, *java_options, "-cp", classpath, "Originals"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -79,11 +81,12 @@ class Original:
 
 @contextmanager
 def originals() -> Iterator[dict[str, Original]]:
-    """One process for each version of the Disruptor, by that version. Raises OriginalError."""
+    """One process for each version of the Disruptor, by that version, and the one named `PARALLEL`. Raises OriginalError."""
     started: dict[str, Original] = {}
     try:
         for version in DISRUPTORS:
             started[version] = Original(version)
+        started[PARALLEL] = Original(DISRUPTORS[0], "-XX:+UseParallelGC")
         yield started
     finally:
         for original in started.values():

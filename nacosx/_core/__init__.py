@@ -1,6 +1,7 @@
 """The compiled core: bytes and integers, no asyncio policy, no domain word except "entry".
 
 wheel           hashed-wheel timer
+slab            memory for the timeouts of the wheel
 driver          what the drivers of the wheel share: the clock, and what is due before they wake
 ring            the Disruptor: sequences, single and multi producer claim, barriers, wait strategies
 processor       a consumer of a ring that takes all that is available in one go

@@ -8,7 +8,7 @@ the wheel, and no line of Python.
 cimport cython
 from libc.stdint cimport INT64_MAX, int64_t
 
-from nacosx._core.wheel cimport HashedWheelTimer, Timeout
+from nacosx._core.wheel cimport HashedWheelTimer, Timeout, again
 
 cdef extern from "<time.h>" nogil:
     ctypedef long time_t
@@ -58,7 +58,7 @@ cdef class WheelDriver:
 
         Much cheaper than cancel and schedule when the deadline moves away, as that of an idle connection does.
         """
-        if not timeout.again(self.start_of(delay_ms), delay_ms):
+        if not again(timeout, self.start_of(delay_ms), delay_ms):
             return False
         if timeout.deadline_ms < self.wakes_ms:
             self.wake_at(timeout.deadline_ms)

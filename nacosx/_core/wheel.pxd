@@ -8,18 +8,17 @@ cdef struct Chain:
 
 
 cdef class Timeout:
-    cdef PyObject* next
-    cdef PyObject* prev
-    cdef PyObject* wheel  # borrowed; NULL once in no chain of the wheel
-    cdef readonly object callback
-    cdef readonly object argument
-    cdef readonly int64_t deadline_ms
-    cdef readonly int64_t started_ms
+    # What `cancel` looks at comes first: with luck one line of memory. No cdef methods: they would cost a pointer each.
     cdef uint32_t slot  # in whose bucket it is, if it is in one: the index of the bucket
     cdef uint8_t _state
     cdef uint8_t place
-
-    cdef bint again(self, int64_t now_ms, int64_t delay_ms) except -1
+    cdef PyObject* wheel  # borrowed; NULL once in no chain of the wheel
+    cdef readonly object callback
+    cdef readonly object argument
+    cdef PyObject* next
+    cdef PyObject* prev
+    cdef readonly int64_t deadline_ms
+    cdef readonly int64_t started_ms
 
 
 cdef class HashedWheelTimer:
@@ -47,3 +46,6 @@ cdef class HashedWheelTimer:
     cdef Py_ssize_t cancelled_count
 
     cdef Timeout add(self, int64_t now_ms, int64_t delay_ms, object callback, object argument)
+
+
+cdef bint again(Timeout self, int64_t now_ms, int64_t delay_ms) except -1

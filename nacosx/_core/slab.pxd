@@ -1,0 +1,1 @@
+cdef int keep(type kind) except -1

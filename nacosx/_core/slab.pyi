@@ -1,0 +1,6 @@
+from typing import Final
+
+SLAB_BYTES: Final[int]
+
+def slabs() -> int: ...
+def blocks() -> int: ...
