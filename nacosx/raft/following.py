@@ -139,27 +139,26 @@ class Following:
             durable = min(member.commit_index, member.log.stable_index)
             member.send(sender, InstallSnapshotReply(member.term, True, durable))
             return
-        offer = self._offer
-        again = offer is not None and (offer[0], offer[1].last_index) == (sender, message.last_index)
-        self._offer = (sender, message)
-        self.offered = self.offered or not again
+        offer = self.wanted()
+        if offer is None or (offer[0], offer[1].last_index) != (sender, message.last_index):
+            self._offer = (sender, message)
+            self.offered = True
 
-    @property
     def wanted(self) -> tuple[str, InstallSnapshot] | None:
-        """The offer that is being fetched, unless the log has come as far by itself meanwhile."""
+        """The offer that is being fetched. It is dropped when the log has come as far by itself meanwhile."""
         if self._offer is None:
             return None
         offered, log = self._offer[1], self._member.log
         if offered.last_index <= self._member.commit_index or log.matches(offered.last_index, offered.last_term):
-            return None
+            self._offer = None
         return self._offer
 
     def take_offer(self) -> tuple[str, InstallSnapshot] | None:
         self.offered = False
-        return self.wanted
+        return self.wanted()
 
     def snapshot_installed(self, index: int, term: int) -> None:
-        wanted = self.wanted
+        wanted = self.wanted()
         assert wanted is not None, "nobody wants a snapshot: ask snapshot_wanted before the log is reset"
         leader, offer = wanted
         assert (index, term) == (offer.last_index, offer.last_term), "not the snapshot that was offered"

@@ -157,8 +157,9 @@ class Node(MemberState):
 
     @property
     def snapshot_wanted(self) -> tuple[str, InstallSnapshot] | None:
-        """The offer that is to be installed. To be asked again before the log is reset: the log may have caught up."""
-        return self._following.wanted
+        """The offer that is to be installed. To be asked again before the log is reset: the log may have caught up, then
+        the offer is dropped and None."""
+        return self._following.wanted()
 
     def snapshot_installed(self, index: int, term: int) -> None:
         """The state machine is what the offer says, on disk, and the storage was reset to continue after it."""

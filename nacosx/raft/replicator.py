@@ -196,7 +196,7 @@ class Replicator:
         if lost:
             self.match_index = 0
         high = max(min(reply.last_index, self.next_index - 1, log.last_index), self.match_index)
-        low = min(max(self.match_index, log.first_index - 1), high)
+        low = min(max(self.match_index, log.first_index - 2), high)  # below it is all the same: a snapshot
         self.next_index = log.last_index_of_term(reply.conflict_term, low, high) + 1
         self._become(PROBE)
         return lost
