@@ -17,10 +17,12 @@ import signal
 import socket
 import sys
 import time
+from random import randrange
 
 import uvloop
 
 from nacosx import NACOS_VERSION, __version__
+from nacosx._core.entry import Configuration
 from nacosx._core.segment import CorruptLogError
 from nacosx.api.checks import Checks
 from nacosx.api.config_form import ConfigLimits
@@ -37,16 +39,19 @@ from nacosx.api.v1.naming_desk import ServerStatus
 from nacosx.clock import Clock, SystemClock
 from nacosx.config.catalog import Catalog
 from nacosx.config.events import ConfigChanged
+from nacosx.engine.alone import ALONE
 from nacosx.engine.beats import Beats
 from nacosx.engine.cleaner import Cleaner
 from nacosx.engine.gateway import Gateway
 from nacosx.engine.listeners import Listeners
-from nacosx.engine.log_group import LogGroup
 from nacosx.engine.long_polls import LongPolls
 from nacosx.engine.pusher import Pusher
+from nacosx.engine.raft_group import RaftGroup
 from nacosx.engine.reactions import Reactions
 from nacosx.engine.recovery import RecoveryError
 from nacosx.engine.retention import Retention
+from nacosx.engine.rooms import Rooms
+from nacosx.engine.rooms_machine import RoomsMachine
 from nacosx.engine.ticker import Ticker
 from nacosx.namespaces import Namespaces
 from nacosx.naming.commands import ConnectClient, DisconnectClient
@@ -54,6 +59,8 @@ from nacosx.naming.events import ClientReleased, ServiceChanged, ServiceSubscrib
 from nacosx.naming.instance_ids import SnowflakeIds, worker_of
 from nacosx.naming.registry import Registry
 from nacosx.settings import Settings
+from nacosx.storage.hard_state import HardStateFile
+from nacosx.storage.identity import DamagedError, member_id
 from nacosx.storage.lock import DirectoryLock, LockedError
 from nacosx.storage.log import SegmentedLog
 from nacosx.storage.rows import open_rows
@@ -65,10 +72,11 @@ from nacosx.wire.udp import DatagramDoor
 
 logger = logging.getLogger(__name__)
 
+GROUP = "nacos"  # the Raft group of everything durable
 STOP_GRACE_MS = 3_000  # for requests under way when the server stops; long polls and streams are cut then
 
 # What keeps a server from starting and is not our bug: one line for the person who started it, no traceback.
-START_ERRORS = (OSError, LockedError, CorruptLogError, RecoveryError)
+START_ERRORS = (OSError, LockedError, DamagedError, CorruptLogError, RecoveryError)
 
 
 class Server:
@@ -97,7 +105,7 @@ class Server:
         self._build_doors()
         self._build_engine()
         self._build_desks()
-        self._log_group.start()
+        self._group.start()
         await self._datagrams.open(self._loop, settings.host, self._pusher.datagrams.acknowledged)
         self._cleaner.start()
         self._retention.start()
@@ -114,17 +122,23 @@ class Server:
         registry, catalog, namespaces = Registry(), Catalog(), Namespaces()
         self._rows = open_rows(data / "rows.sqlite", self._ticker.schedule)
         self._log = SegmentedLog(data / "log", self._loop)
-        self._log_group = LogGroup(
-            registry,
-            catalog,
-            namespaces,
+        machine = RoomsMachine(Rooms(registry, catalog, namespaces), self._rows, self._reactions)
+        member = member_id(data)
+        self._group = RaftGroup(
+            GROUP,
+            machine,
+            id=member,
+            configuration=Configuration([member]),
             log=self._log,
+            hard_states=HardStateFile(data / "raft"),
             snapshots=SnapshotDirectory(data / "snapshots"),
-            rows=self._rows,
-            reactions=self._reactions,
+            peers=ALONE,
+            ticker=self._ticker,
             loop=self._loop,
+            clock=self._clock,
+            random_below=randrange,
         )
-        self._gateway = Gateway(registry, catalog, namespaces, self._log_group, self._clock, self._reactions)
+        self._gateway = Gateway(registry, catalog, namespaces, machine, self._group, self._clock, self._reactions)
 
     def _build_doors(self) -> None:
         """What clients hear pushes from; the HTTP door follows when its desks are there."""
@@ -243,7 +257,7 @@ class Server:
         for listening in self._listening:
             await listening.wait_closed()
         self._datagrams.close()
-        await self._log_group.stop()
+        await self._group.stop()
         await self._retention.stop()
         self._ticker.stop()
         self._log.close()

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-from nacosx._core.entry import Configuration
+from nacosx._core.entry import CONFIGURATION, DATA, Configuration, Entry
 from nacosx.config.events import Event
 from nacosx.engine.ports import Snapshot
+from nacosx.raft.ready import HardState
 
 OnDurable = Callable[[int, OSError | None], None]
 
@@ -17,49 +18,117 @@ OnDurable = Callable[[int, OSError | None], None]
 class MemoryLog:
     """`appends` holds what waits; `sync` makes it durable, `fail` refuses it. `full` refuses appends at once."""
 
-    def __init__(self, entries: Sequence[bytes] = (), first_index: int = 1) -> None:
+    def __init__(self, entries: Sequence[bytes] = (), first_index: int = 1, *, term: int = 1) -> None:
         self.first_index = first_index
-        self.entries = list(entries)
-        self.appends: list[tuple[list[bytes], OnDurable]] = []
+        self.kept = [Entry(index, term, DATA, data) for index, data in enumerate(entries, first_index)]
+        # What waits, in order: the index it ends at, what it does, who hears of it.
+        self.appends: list[tuple[int, Sequence[Entry] | None, OnDurable]] = []
         self.full: OSError | None = None
         self.closed = False
 
     @property
-    def last_index(self) -> int:
-        return self.first_index + len(self.entries) - 1
+    def data(self) -> list[bytes]:
+        """Of the commands that wait."""
+        return [entry.data for _, entries, _ in self.appends for entry in entries or () if entry.kind == DATA]
 
-    def append(self, entries: Sequence[bytes], on_durable: OnDurable) -> int:
+    @property
+    def durable_index(self) -> int:
+        return self.first_index + len(self.kept) - 1
+
+    @property
+    def last_index(self) -> int:
+        return self.appends[-1][0] if self.appends else self.durable_index
+
+    def append(self, entries: Sequence[bytes], on_durable: OnDurable, *, term: int = 1, kind: int = DATA) -> int:
+        first = self.last_index + 1
+        return self.append_entries(
+            [Entry(index, term, kind, data) for index, data in enumerate(entries, first)], on_durable
+        )
+
+    def append_entries(self, entries: Sequence[Entry], on_durable: OnDurable) -> int:
         if self.full is not None:
             raise self.full
-        self.appends.append((list(entries), on_durable))
-        return self.last_index + sum(len(waiting) for waiting, _ in self.appends)
+        if entries[0].index != self.last_index + 1:
+            raise ValueError(f"entry {entries[0].index} does not follow {self.last_index}")
+        self.appends.append((entries[-1].index, list(entries), on_durable))
+        return entries[-1].index
 
-    def sync(self) -> None:
-        appends, self.appends = self.appends, []
-        for entries, on_durable in appends:
-            self.entries += entries
-            on_durable(self.last_index, None)
+    def truncate_suffix(self, last_index_kept: int, on_durable: OnDurable) -> None:
+        if self.full is not None:
+            raise self.full
+        if last_index_kept > self.last_index:
+            raise ValueError(f"entry {last_index_kept} is not in the log")
+        self.appends.append((last_index_kept, None, on_durable))
+
+    def sync(self, count: int | None = None) -> None:
+        """The first `count` of what waits is on disk, or all of it."""
+        synced, self.appends = self.appends[:count], self.appends[len(self.appends[:count]) :]
+        for index, entries, _ in synced:
+            if entries is None:
+                del self.kept[index - self.first_index + 1 :]
+            else:
+                self.kept += entries
+        for index, _, on_durable in synced:
+            on_durable(index, None)
 
     def fail(self, error: OSError) -> None:
         appends, self.appends = self.appends, []
-        for _, on_durable in appends:
+        for _, _, on_durable in appends:
             on_durable(self.last_index, error)
 
+    def get(self, index: int) -> Entry | None:
+        return self.kept[index - self.first_index] if self.first_index <= index <= self.durable_index else None
+
+    def term(self, index: int) -> int | None:
+        entry = self.get(index)
+        return None if entry is None else entry.term
+
+    def entries(self, from_index: int, *, bytes_max: int) -> list[Entry]:
+        found: list[Entry] = []
+        size = 0
+        for entry in self.kept[from_index - self.first_index :]:
+            if size >= bytes_max:
+                break
+            found.append(entry)
+            size += len(entry.data)
+        return found
+
+    def configurations(self) -> list[Entry]:
+        return [entry for entry in self.kept if entry.kind == CONFIGURATION]
+
     def read(self, from_index: int) -> Iterator[tuple[int, bytes]]:
-        for index, entry in enumerate(self.entries, self.first_index):
-            if index >= from_index:
-                yield index, entry
+        for entry in self.kept[from_index - self.first_index :]:
+            yield entry.index, entry.data
 
     def truncate_prefix(self, first_index_kept: int) -> None:
-        del self.entries[: first_index_kept - self.first_index]
-        self.first_index = first_index_kept
+        assert first_index_kept <= self.durable_index + 1
+        del self.kept[: max(first_index_kept - self.first_index, 0)]
+        self.first_index = max(first_index_kept, self.first_index)
 
     def reset(self, next_index: int) -> None:
-        self.entries = []
+        if self.appends:
+            raise ValueError("entries wait for the disk")
+        self.kept = []
         self.first_index = next_index
 
     def close(self) -> None:
         self.closed = True
+
+
+class MemoryHardStates:
+    """`error` is raised by `save`."""
+
+    def __init__(self, state: HardState | None = None) -> None:
+        self.saved = [state or HardState()]
+        self.error: OSError | None = None
+
+    def load(self) -> HardState:
+        return self.saved[-1]
+
+    def save(self, state: HardState) -> None:
+        if self.error is not None:
+            raise self.error
+        self.saved.append(state)
 
 
 class MemorySnapshots:

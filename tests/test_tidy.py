@@ -29,10 +29,8 @@ ENTRANCES = {
     "nacosx.storage.rocks_log": "the rival of the segmented log behind the same port, which measures slower; an extra",
     "nacosx.__main__": "python -m nacosx",
     "nacosx.cli": "the console script",
-    "nacosx._core.processor": "for the queues of the Raft groups; proven before they stand on it",
-    "nacosx.raft.node": "for the Raft groups of the engine",
+    "nacosx.engine.raft_node": "for the server that has other members",
     "nacosx.engine.repeated_timer": "for the elections and heart beats of the Raft groups",
-    "nacosx.storage.hard_state": "for the Raft groups, which are about to replace the log group",
     "nacosx.engine.timer_thread": "for those of them that must not wait for the event loop",
 }
 

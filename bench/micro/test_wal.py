@@ -1,4 +1,4 @@
-"""The log. Bars: an append of 32 costs at most 1.5 × what a bare fdatasync of as many bytes costs; a publish in the log group,
+"""The log. Bars: an append of 32 costs at most 1.5 × what a bare fdatasync of as many bytes costs; a publish in a group of one,
 of 16 at once, ≤ 50 µs without the kernel's part."""
 
 from __future__ import annotations
@@ -9,21 +9,28 @@ import select
 from collections.abc import Callable, Iterator
 from hashlib import md5
 from pathlib import Path
+from random import randrange
 from typing import cast
 
 import pytest
 import uvloop
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from nacosx._core.entry import Entry, crc32c, crc32c_table, decode, encode
+from nacosx._core.entry import Configuration, Entry, crc32c, crc32c_table, decode, encode
 from nacosx._core.wal import Wal
+from nacosx.clock import SystemClock
 from nacosx.config.catalog import Catalog
 from nacosx.config.commands import PublishConfig
 from nacosx.config.model import ConfigKey
-from nacosx.engine.log_group import LogGroup
+from nacosx.engine.alone import ALONE
 from nacosx.engine.ports import RowStore
+from nacosx.engine.raft_group import RaftGroup
+from nacosx.engine.rooms import Rooms
+from nacosx.engine.rooms_machine import RoomsMachine
+from nacosx.engine.ticker import Ticker
 from nacosx.namespaces import Namespaces
 from nacosx.naming.registry import Registry
+from nacosx.storage.hard_state import HardStateFile
 from nacosx.storage.log import SegmentedLog
 from nacosx.storage.snapshots import SnapshotDirectory
 from tests.memory_storage import MemoryRows
@@ -84,16 +91,22 @@ def test_propose_publish(benchmark: BenchmarkFixture, tmp_path: Path, publishers
     loop = uvloop.new_event_loop()
     log = SegmentedLog(tmp_path / "log", loop)
     catalog = Catalog()
-    group = LogGroup(
-        Registry(),
-        catalog,
-        Namespaces(),
+    clock = SystemClock()
+    group = RaftGroup(
+        "bench",
+        RoomsMachine(Rooms(Registry(), catalog, Namespaces()), cast(RowStore, MemoryRows()), {}),
+        id="a",
+        configuration=Configuration(["a"]),
         log=log,
+        hard_states=HardStateFile(tmp_path / "raft"),
         snapshots=SnapshotDirectory(tmp_path / "snapshots"),
-        rows=cast(RowStore, MemoryRows()),
-        reactions={},
+        peers=ALONE,
+        ticker=Ticker(loop, clock),
         loop=loop,
+        clock=clock,
+        random_below=randrange,
     )
+    group.start()
     content = os.urandom(512).hex().encode()
     digest = md5(content).hexdigest()
 

@@ -4,9 +4,14 @@ ports       what the engine needs from outside: pushes, datagrams, log storage, 
 ticker      one hashed-wheel timer, one wake-up of the event loop
 timer_thread      the same wheel in a thread of its own
 repeated_timer    a timer that begins anew after every run, on either of the two
-gateway     the single way to change state: `submit` (ephemeral, at once) and `propose` (durable, when on disk)
-log_group   the group of one that makes a command durable: encode → log → applied in order → answered; snapshots
-recovery    how the rooms come back from disk
+gateway     the single way to change state: `submit` (ephemeral, at once) and `propose` (durable, when on a majority of disks)
+raft_group  one Raft group of this process: it carries out what the rules say; raft_node: all of them
+apply_queue, closure_queue, fsm_caller   the way of a proposal: to the rules, waiting for its entry, applied
+snapshot_executor   snapshots, taken and installed;  read_only_service   linearizable reads
+forwarder, membership, refusals, limits, raft_metrics   proposals to the leader; changes of the members; errors; limits; numbers
+alone       the other members of a group that has none
+recovery    how a group comes back from disk
+rooms_machine   the rooms as the state machine of a group
 rooms       the union of the durable commands, and the rooms behind one log
 reactions   event type → who reacts
 pusher      service pushes: merge, delay, ack, retry

@@ -7,9 +7,10 @@ from typing import cast
 
 from nacosx.clock import Clock
 from nacosx.config.catalog import Catalog
-from nacosx.engine.log_group import LogGroup
+from nacosx.engine.raft_group import RaftGroup
 from nacosx.engine.reactions import Reactions, react
 from nacosx.engine.rooms import NAMING_COMMANDS, DurableCommand
+from nacosx.engine.rooms_machine import RoomsMachine
 from nacosx.namespaces import Namespaces
 from nacosx.naming.commands import DurableCommand as NamingCommand
 from nacosx.naming.commands import EphemeralCommand
@@ -19,14 +20,15 @@ from nacosx.naming.registry import Registry
 class Gateway:
     """Commands go in; the rooms are there to be read through their view functions, never to be changed from outside."""
 
-    __slots__ = ("_log_group", "_reactions", "catalog", "clock", "namespaces", "registry")
+    __slots__ = ("_group", "_machine", "_reactions", "catalog", "clock", "namespaces", "registry")
 
     def __init__(
         self,
         registry: Registry,
         catalog: Catalog,
         namespaces: Namespaces,
-        log_group: LogGroup,
+        machine: RoomsMachine,
+        group: RaftGroup,
         clock: Clock,
         reactions: Reactions,
     ) -> None:
@@ -34,7 +36,8 @@ class Gateway:
         self.catalog = catalog
         self.namespaces = namespaces
         self.clock = clock  # commands are stamped with it
-        self._log_group = log_group
+        self._machine = machine
+        self._group = group
         self._reactions = reactions
 
     def submit(self, command: EphemeralCommand) -> None:
@@ -42,12 +45,14 @@ class Gateway:
         react(self._reactions, self.registry.apply(command))
 
     def propose(self, command: DurableCommand) -> asyncio.Future[None]:
-        """To be awaited: done once the command is on disk and applied.
+        """To be awaited: done once the command is on a majority of disks and applied here.
 
         NacosError when `check` or `apply` refuses it, when too much waits for the disk (OVER_THRESHOLD), when it is too
-        large (PARAMETER_INVALID), or when the disk fails (SERVER): then nothing has changed.
+        large (PARAMETER_INVALID), or when the disk fails (SERVER): then nothing has changed. RefusedError says whether it
+        may still happen.
         """
         if type(command) in NAMING_COMMANDS:
             # What depends on ephemeral state is refused before it is logged: a replay of the log could not refuse it.
             self.registry.check(cast(NamingCommand, command))
-        return self._log_group.propose(command)
+        self._machine.check(command)
+        return self._group.propose(command)

@@ -1,4 +1,4 @@
-"""A log group in a process of its own that is going to be killed: `python -m tests.durability.engine DIRECTORY SEED`.
+"""A group of one in a process of its own that is going to be killed: `python -m tests.durability.engine DIRECTORY SEED`.
 
 It prints the state it recovered as one line of JSON (data id → md5), then writes until the end: `try <data id> <md5 or ->`
 before a proposal, `done <data id>` when it is acknowledged. Segments are small and snapshots frequent: kills meet both.
@@ -14,14 +14,20 @@ from hashlib import md5
 from pathlib import Path
 from random import Random
 
+from nacosx._core.entry import Configuration
 from nacosx.clock import SystemClock
 from nacosx.config.catalog import Catalog
 from nacosx.config.commands import DurableCommand, PublishConfig, RemoveConfig
 from nacosx.config.model import ConfigKey
-from nacosx.engine.log_group import Limits, LogGroup
+from nacosx.engine.alone import ALONE
+from nacosx.engine.limits import Limits
+from nacosx.engine.raft_group import RaftGroup
+from nacosx.engine.rooms import Rooms
+from nacosx.engine.rooms_machine import RoomsMachine
 from nacosx.engine.ticker import Ticker
 from nacosx.namespaces import Namespaces
 from nacosx.naming.registry import Registry
+from nacosx.storage.hard_state import HardStateFile
 from nacosx.storage.log import SegmentedLog
 from nacosx.storage.rows import open_rows
 from nacosx.storage.snapshots import SnapshotDirectory
@@ -36,7 +42,7 @@ def say(*words: str) -> None:
     os.write(1, (" ".join(words) + "\n").encode())  # whole lines, or none: what is in the pipe survives a kill
 
 
-async def write(group: LogGroup, number: int, random: Random) -> None:
+async def write(group: RaftGroup, number: int, random: Random) -> None:
     while True:
         data_id = f"{number}-{random.randrange(KEYS_EACH)}"
         key = ConfigKey("public", "g", data_id)
@@ -52,16 +58,23 @@ async def write(group: LogGroup, number: int, random: Random) -> None:
 
 async def main(directory: Path, seed: int) -> None:
     loop = asyncio.get_running_loop()
+    clock = SystemClock()
+    ticker = Ticker(loop, clock)
     catalog = Catalog()
-    group = LogGroup(
-        Registry(),
-        catalog,
-        Namespaces(),
+    rows = open_rows(directory / "rows.sqlite", ticker.schedule)
+    group = RaftGroup(
+        "test",
+        RoomsMachine(Rooms(Registry(), catalog, Namespaces()), rows, {}),
+        id="a",
+        configuration=Configuration(["a"]),
         log=SegmentedLog(directory / "log", loop, segment_bytes=SEGMENT_BYTES),
+        hard_states=HardStateFile(directory / "raft"),
         snapshots=SnapshotDirectory(directory / "snapshots"),
-        rows=open_rows(directory / "rows.sqlite", Ticker(loop, SystemClock()).schedule),
-        reactions={},
+        peers=ALONE,
+        ticker=ticker,
         loop=loop,
+        clock=clock,
+        random_below=Random(seed).randrange,
         limits=Limits(snapshot_entries=SNAPSHOT_ENTRIES, snapshot_bytes=256 << 10),
     )
     group.start()

@@ -32,7 +32,7 @@ LOGGERS = {
     "naming-rt": "nacosx.engine.beats",
     "naming-server": "nacosx.api",
     "naming-event": "nacosx.engine.reactions",
-    "naming-raft": "nacosx.engine.log_group",
+    "naming-raft": "nacosx.engine.raft_group",
     "naming-distro": "nacosx.engine.gateway",
     "naming-performance": "nacosx.engine",
 }

@@ -12,7 +12,10 @@ import pytest
 from nacosx.config.catalog import Catalog
 from nacosx.engine.cleaner import Cleaner
 from nacosx.engine.gateway import Gateway
-from nacosx.engine.log_group import LogGroup
+from nacosx.engine.ports import RowStore
+from nacosx.engine.raft_group import RaftGroup
+from nacosx.engine.rooms import Rooms
+from nacosx.engine.rooms_machine import RoomsMachine
 from nacosx.errors import OVER_THRESHOLD, SERVER, NacosError
 from nacosx.namespaces import Namespaces
 from nacosx.naming.commands import (
@@ -25,12 +28,13 @@ from nacosx.naming.commands import (
 from nacosx.naming.commands import DurableCommand as NamingCommand
 from nacosx.naming.model import Instance, ServiceKey
 from nacosx.naming.registry import Registry
+from tests.memory_storage import MemoryRows
 from tests.virtual_time import VirtualTime
 
 ORDERS = ServiceKey("public", "DEFAULT_GROUP", "orders")
 
 
-class FakeLogGroup:
+class FakeGroup:
     """A disk without waiting: what is proposed is applied, unless the disk is full."""
 
     def __init__(self, registry: Registry, loop: asyncio.AbstractEventLoop) -> None:
@@ -59,10 +63,12 @@ class House:
         self.loop = loop
         self.time = VirtualTime()
         self.registry = Registry()
-        self.log_group = FakeLogGroup(self.registry, loop)
+        self.group = FakeGroup(self.registry, loop)
+        catalog, namespaces = Catalog(), Namespaces()
+        machine = RoomsMachine(Rooms(self.registry, catalog, namespaces), cast(RowStore, MemoryRows()), {})
         self.gateway = Gateway(
-            self.registry, Catalog(), Namespaces(), cast(LogGroup, self.log_group), self.time.clock, {}
-        )  # fmt: skip
+            self.registry, catalog, namespaces, machine, cast(RaftGroup, self.group), self.time.clock, {}
+        )
         Cleaner(self.gateway, self.time.ticker(), self.time.clock).start()
         self.gateway.submit(ConnectClient("c", 0))
 
@@ -143,7 +149,7 @@ def test_the_overlay_of_an_instance_survives_its_restart(house: House) -> None:
     house.register()
     house.advance(120_000)
     assert ORDERS in house.registry.overlays
-    assert house.log_group.proposed == []
+    assert house.group.proposed == []
 
 
 def test_the_overlay_of_an_instance_gone_for_a_minute_is_forgotten(house: House) -> None:
@@ -155,19 +161,19 @@ def test_the_overlay_of_an_instance_gone_for_a_minute_is_forgotten(house: House)
     house.advance(5_000)
     assert house.registry.overlays == {}
     house.advance(60_000)
-    assert len(house.log_group.proposed) == 1
+    assert len(house.group.proposed) == 1
 
 
 def test_a_full_disk_is_tried_again(house: House, caplog: pytest.LogCaptureFixture) -> None:
     house.register()
     house.overlay()
     house.deregister()
-    house.log_group.full = True
+    house.group.full = True
     with caplog.at_level(logging.WARNING):
         house.advance(65_000)
     assert "cannot forget: disk full" in caplog.text
     assert ORDERS in house.registry.overlays
-    house.log_group.full = False
+    house.group.full = False
     house.advance(5_000)
     assert house.registry.overlays == {}
 
@@ -176,11 +182,11 @@ def test_a_busy_disk_is_tried_again(house: House, caplog: pytest.LogCaptureFixtu
     house.register()
     house.overlay()
     house.deregister()
-    house.log_group.busy = True
+    house.group.busy = True
     with caplog.at_level(logging.WARNING):
         house.advance(65_000)
     assert "cannot forget: try again later" in caplog.text
-    house.log_group.busy = False
+    house.group.busy = False
     house.advance(5_000)
     assert house.registry.overlays == {}
 
@@ -189,10 +195,10 @@ def test_one_command_at_a_time_is_on_its_way_to_the_disk(house: House) -> None:
     house.register()
     house.overlay()
     house.deregister()
-    house.log_group.waiting = waiting = house.loop.create_future()
+    house.group.waiting = waiting = house.loop.create_future()
     house.advance(120_000)
-    assert len(house.log_group.proposed) == 1
-    house.log_group.waiting = None
+    assert len(house.group.proposed) == 1
+    house.group.waiting = None
     waiting.set_result(None)
     house.advance(10_000)
     assert house.registry.overlays == {}

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
-from typing import cast
+from typing import NamedTuple
 
 import pytest
 
+from nacosx._core.entry import DATA, Entry
 from nacosx.config.catalog import Catalog
 from nacosx.config.events import ConfigWritten
 from nacosx.config.model import ConfigKey
-from nacosx.engine.ports import RowStore, Snapshot
-from nacosx.engine.recovery import Recovered, RecoveryError, recover
+from nacosx.engine.ports import Snapshot
+from nacosx.engine.recovery import RecoveryError
 from nacosx.engine.rooms import DurableCommand, Rooms, encode
 from nacosx.errors import NacosError
 from nacosx.namespaces import CreateNamespace, Namespaces
@@ -20,6 +22,14 @@ from nacosx.naming.model import ServiceKey
 from nacosx.naming.registry import Registry
 from tests.memory_storage import MemoryLog, MemoryRows, MemorySnapshots
 from tests.unit.config.catalog_commands import KEY, publish, remove
+from tests.unit.engine.alone_group import Group
+
+
+class Recovered(NamedTuple):
+    applied_index: int
+    entries: int  # replayed
+    entries_bytes: int
+    snapshot_bytes: int
 
 
 class Disk:
@@ -38,9 +48,20 @@ class Disk:
             if index in snapshots:
                 self.snapshots.save(Snapshot(index, 1, None, 0, rooms.snapshot()))
 
-    def recover(self) -> Recovered:
-        self.rooms = Rooms(Registry(), Catalog(), Namespaces())
-        return recover(self.rooms, self.log, self.snapshots, cast(RowStore, self.rows))
+    def recover(self, catalog: Catalog | None = None) -> Recovered:
+        """As the start of a server does it; what the leader writes then stays in memory."""
+
+        async def start() -> Recovered:
+            g = Group(log=self.log, snapshots=self.snapshots, rows=self.rows, catalog=catalog, sync=False)
+            self.rooms = g.rooms
+            caller = g.group._caller
+            recovered = Recovered(
+                g.group.applied_index, caller.entries, caller.entries_bytes, g.group._executor.rooms_bytes
+            )
+            self.log.appends.clear()
+            return recovered
+
+        return asyncio.run(start())
 
     @property
     def written(self) -> list[bytes | None]:
@@ -82,7 +103,7 @@ def test_the_log_alone_brings_everything_back_and_what_was_refused_is_refused_ag
     disk = Disk(COMMANDS, rows_index=0)
     recovered = disk.recover()
     assert (recovered.applied_index, recovered.entries, recovered.snapshot_bytes) == (7, 7, 0)
-    assert recovered.entries_bytes == sum(map(len, disk.log.entries))
+    assert recovered.entries_bytes == sum(len(entry.data) for entry in disk.log.kept)
     assert disk.rooms.snapshot() == disk.states[7]
     assert disk.written == [b"1", b"3", None, b"7"]
     assert disk.rows.written[-1][0] == 7
@@ -169,7 +190,7 @@ def test_an_empty_log_behind_a_snapshot_is_left_as_it_is() -> None:
 
 def test_an_entry_of_a_later_version_is_refused_by_its_index() -> None:
     disk = Disk(COMMANDS, rows_index=0)
-    disk.log.entries[3] = encode({"command": "Teleport"})
+    disk.log.kept[3] = Entry(4, 1, DATA, encode({"command": "Teleport"}))
     with pytest.raises(RecoveryError, match="entry 4 is not a command this version knows"):
         disk.recover()
 
@@ -184,11 +205,11 @@ def test_a_snapshot_of_a_later_version_is_refused_by_its_index() -> None:
 
 def test_a_gap_in_the_log_is_refused() -> None:
     class Gap(MemoryLog):
-        def read(self, from_index: int):  # type: ignore[no-untyped-def]
-            return (pair for pair in super().read(from_index) if pair[0] != 3)
+        def entries(self, from_index: int, *, bytes_max: int) -> list[Entry]:
+            return [entry for entry in super().entries(from_index, bytes_max=bytes_max) if entry.index != 3]
 
     disk = Disk(COMMANDS, rows_index=0)
-    disk.log = Gap(disk.log.entries)
+    disk.log = Gap([entry.data for entry in disk.log.kept])
     with pytest.raises(RecoveryError, match="entry 3 is missing: the log continues with 4"):
         disk.recover()
 
@@ -203,15 +224,14 @@ def test_a_bug_met_in_replay_is_logged_and_passed_over(caplog: pytest.LogCapture
                 raise ZeroDivisionError
             return super().apply(command)
 
-    rooms = Rooms(Registry(), Broken(), Namespaces())
-    assert recover(rooms, disk.log, disk.snapshots, cast(RowStore, disk.rows)).applied_index == 3
-    assert rooms.catalog.configs[KEY].content == b"3"
+    assert disk.recover(Broken()).applied_index == 3
+    assert disk.rooms.catalog.configs[KEY].content == b"3"
     assert "applying entry 2 failed" in caplog.text
 
 
 def test_many_rows_are_handed_over_in_parts() -> None:
-    disk = Disk([publish(str(n)) for n in range(600)], rows_index=0)
+    disk = Disk([publish(str(n)) for n in range(3000)], rows_index=0)
     disk.recover()
-    assert len(disk.written) == 600
+    assert len(disk.written) == 3000
     assert len(disk.rows.written) > 1
     assert [index for index, _ in disk.rows.written] == sorted(index for index, _ in disk.rows.written)

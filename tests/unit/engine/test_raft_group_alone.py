@@ -5,85 +5,25 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
-from collections.abc import Callable, Coroutine
 from typing import Any, cast
 
 import pytest
 
-from nacosx.config.catalog import Catalog
 from nacosx.config.commands import PublishConfig
 from nacosx.config.events import ConfigChanged
 from nacosx.config.model import ConfigKey
-from nacosx.engine.log_group import Limits, LogGroup
-from nacosx.engine.ports import RowStore
-from nacosx.engine.reactions import Reactions
-from nacosx.engine.rooms import DurableCommand, decode
+from nacosx.engine.limits import Limits
+from nacosx.engine.rooms import decode
 from nacosx.errors import CONFIG_CONFLICT, NAMESPACE_ILLEGAL, OVER_THRESHOLD, PARAMETER_INVALID, SERVER, NacosError
-from nacosx.namespaces import CreateNamespace, DeleteNamespace, Namespaces
+from nacosx.namespaces import CreateNamespace, DeleteNamespace
 from nacosx.naming.commands import RegisterPersistent
 from nacosx.naming.events import ServiceChanged
 from nacosx.naming.model import Instance, ServiceKey
-from nacosx.naming.registry import Registry
-from tests.memory_storage import MemoryLog, MemoryRows, MemorySnapshots
 from tests.unit.config.catalog_commands import KEY, publish, remove
+from tests.unit.engine.alone_group import OWN_ENTRIES, Group, story, turn
 
 SERVICE = ServiceKey("public", "DEFAULT_GROUP", "orders")
 REGISTER = RegisterPersistent(SERVICE, Instance("10.0.0.1", 8080), 1)
-
-
-class Group:
-    """A log group on a disk in memory, with everything that it changes."""
-
-    def __init__(self, limits: Limits | None = None) -> None:
-        self.log = MemoryLog()
-        self.snapshots = MemorySnapshots()
-        self.rows = MemoryRows()
-        self.registry = Registry()
-        self.catalog = Catalog()
-        self.namespaces = Namespaces()
-        self.reactions: Reactions = {}
-        self.group = LogGroup(
-            self.registry,
-            self.catalog,
-            self.namespaces,
-            log=self.log,
-            snapshots=self.snapshots,
-            rows=cast(RowStore, self.rows),
-            reactions=self.reactions,
-            loop=asyncio.get_running_loop(),
-            limits=limits or Limits(),
-        )
-        self.group.start()
-
-    async def commit(self, *commands: DurableCommand) -> None:
-        futures = [self.group.propose(command) for command in commands]
-        await turn()
-        self.log.sync()
-        await asyncio.gather(*futures)
-
-    @property
-    def content(self) -> bytes | None:
-        config = self.catalog.configs.get(KEY)
-        return None if config is None else config.content
-
-
-async def turn() -> None:
-    """One turn of the loop, in which everything runs that is due."""
-    loop = asyncio.get_running_loop()
-    passed = loop.create_future()
-    loop.call_soon(passed.set_result, None)
-    await passed
-
-
-def story(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
-    """Runs a test on an event loop of its own."""
-
-    def run() -> None:
-        asyncio.run(test())
-
-    run.__name__ = test.__name__
-    run.__doc__ = test.__doc__
-    return run
 
 
 # --- the way of a command ----------------------------------------------------------------------------------------------
@@ -94,13 +34,13 @@ async def test_a_command_is_applied_when_it_is_on_disk_and_not_before() -> None:
     g = Group()
     proposed = g.group.propose(publish("a: 1"))
     await turn()
-    [[[entry], _]] = g.log.appends
+    [entry] = g.log.data
     assert decode(entry) == publish("a: 1")
     assert g.content is None
     assert not proposed.done()
     g.log.sync()
     assert g.content == b"a: 1"
-    assert g.group.applied_index == 1
+    assert g.applied == 1
     await proposed
 
 
@@ -110,12 +50,11 @@ async def test_the_proposals_of_one_turn_are_one_append_applied_in_order() -> No
     futures = [g.group.propose(publish(f"a: {number}")) for number in range(100)]
     assert g.log.appends == []
     await turn()
-    [[entries, _]] = g.log.appends
-    assert len(entries) == 100
+    assert [len(entries or ()) for _, entries, _ in g.log.appends] == [100]
     g.log.sync()
     assert g.content == b"a: 99"
     await asyncio.gather(*futures)
-    assert g.rows.written[0][0] == 100
+    assert g.rows.written[0][0] == OWN_ENTRIES + 100
 
 
 @story
@@ -124,12 +63,12 @@ async def test_a_batch_that_is_full_does_not_wait_for_the_end_of_the_turn() -> N
     g = Group(Limits(batch_entries_max=3, batch_bytes_max=10_000))
     futures = [g.group.propose(publish("a: 1")) for _ in range(7)]
     futures += [g.group.propose(publish("x" * 20_000)), g.group.propose(publish("last"))]
-    assert [len(entries) for entries, _ in g.log.appends] == [3, 3, 2]
+    assert [len(entries or ()) for _, entries, _ in g.log.appends] == [3, 3, 2]
     await turn()
-    assert [len(entries) for entries, _ in g.log.appends] == [3, 3, 2, 1]
+    assert [len(entries or ()) for _, entries, _ in g.log.appends] == [3, 3, 2, 1]
     g.log.sync()
     await asyncio.gather(*futures)
-    assert (g.group.applied_index, g.content) == (9, b"last")
+    assert (g.applied, g.content) == (9, b"last")
 
 
 @story
@@ -146,7 +85,7 @@ async def test_what_apply_refuses_its_proposer_hears_and_nobody_else() -> None:
         with pytest.raises(NacosError) as caught:
             await refused
         assert caught.value.kind == kind
-    assert g.group.applied_index == 4
+    assert g.applied == 4
     namespace = g.namespaces.get("dev")
     assert namespace is not None
     assert (namespace.name, g.content) == ("dev", b"a: 1")
@@ -188,7 +127,7 @@ async def test_events_reach_their_reactions_before_the_proposer_and_rows_once_a_
         *("ConfigChanged", "ConfigKey", "ServiceChanged", "ConfigChanged", "ConfigKey")
     ]
     [[index, events]] = g.rows.written
-    assert index == 3
+    assert index == OWN_ENTRIES + 3
     assert sorted(type(event).__name__ for event in events) == sorted(
         ["ConfigWritten", "HistoryRecorded", "ConfigChanged"] * 2
     )
@@ -218,10 +157,10 @@ def test_a_bug_in_a_room_is_told_and_logged_and_stops_nothing(caplog: pytest.Log
         with pytest.raises(NacosError, match="caused: TypeError") as caught:
             await broken
         assert caught.value.kind == SERVER
-        assert g.group.applied_index == 2
+        assert g.applied == 2
 
     asyncio.run(tell())
-    assert "applying entry 1 failed" in caplog.text
+    assert f"applying entry {OWN_ENTRIES + 1} failed" in caplog.text
 
 
 # --- limits and failures -------------------------------------------------------------------------------------------------
@@ -240,14 +179,14 @@ def test_a_disk_that_fails_is_told_nothing_is_applied_and_the_next_write_works(
             with pytest.raises(NacosError, match="could not be stored: No space left on device") as caught:
                 await future
             assert caught.value.kind == SERVER
-        assert (g.content, g.group.applied_index) == (b"a: 1", 1)
+        assert (g.content, g.applied) == (b"a: 1", 1)
         again = g.group.propose(publish("a: 2"))
         await turn()
         g.log.fail(OSError(errno.ENOSPC, "No space left on device"))
         with pytest.raises(NacosError):
             await again
         await g.commit(publish("a: 3"))
-        assert (g.content, g.group.applied_index) == (b"a: 3", 2)
+        assert (g.content, g.applied) == (b"a: 3", 3)  # and the first entry of the new term
 
     asyncio.run(tell())
     assert [record.getMessage() for record in caplog.records] == [
@@ -301,7 +240,7 @@ async def test_publishes_wait_for_rows_that_are_too_far_behind_and_nothing_else_
     g = Group()
     g.rows.behind = True
     with pytest.raises(NacosError, match="behind by too many changes") as caught:
-        g.group.propose(publish("a: 1"))
+        g.gateway.propose(publish("a: 1"))
     assert caught.value.kind == OVER_THRESHOLD
     await g.commit(REGISTER, DeleteNamespace("none"))
 
@@ -309,10 +248,16 @@ async def test_publishes_wait_for_rows_that_are_too_far_behind_and_nothing_else_
 # --- snapshots and the end -----------------------------------------------------------------------------------------------
 
 
+def kept_synced_first(g: Group) -> tuple[list[int], list[int], int]:
+    """Snapshots kept, rows synced, first entry of the log; in commands since the group began."""
+    kept, synced = ([index - OWN_ENTRIES for index in indexes] for indexes in (g.snapshots.kept, g.rows.synced))
+    return kept, synced, g.log.first_index - OWN_ENTRIES
+
+
 async def snapshot_done(g: Group) -> None:
     """The one under way, if it still is."""
-    if g.group._snapshot_task is not None:
-        await g.group._snapshot_task
+    if g.group.snapshot_task is not None:
+        await g.group.snapshot_task
 
 
 @story
@@ -322,15 +267,15 @@ async def test_a_snapshot_is_taken_after_so_many_entries_and_the_log_is_cut_behi
     for number in range(3):
         await g.commit(publish(f"{number}" * 2000))
     await snapshot_done(g)
-    assert (list(g.snapshots.kept), g.rows.synced, g.log.first_index) == ([3], [3], 4)
+    assert kept_synced_first(g) == ([3], [3], 4)
     for number in range(3):
         await g.commit(publish(f"{number}" * 2000))
     await snapshot_done(g)
-    assert (list(g.snapshots.kept), g.rows.synced, g.log.first_index) == ([3, 6], [3, 3], 4)
+    assert kept_synced_first(g) == ([3, 6], [3, 3], 4)
     for number in range(3):
         await g.commit(publish(f"{number}" * 2000))
     await snapshot_done(g)
-    assert (list(g.snapshots.kept), g.rows.synced, g.log.first_index) == ([6, 9], [3, 3, 6], 7)
+    assert kept_synced_first(g) == ([6, 9], [3, 3, 6], 7)
 
 
 @story
@@ -340,7 +285,7 @@ async def test_a_snapshot_is_taken_after_so_many_bytes_but_never_more_than_the_l
         await g.commit(publish("x" * 1000, ConfigKey("public", "g", str(number))))
         await snapshot_done(g)
     # At 9 entries (10 000 bytes); then at 18, 36: each time as much as the snapshot before.
-    first, second = g.snapshots.kept
+    first, second = kept_synced_first(g)[0]
     assert second - first >= first
     assert second <= 40
 
@@ -356,10 +301,10 @@ def test_a_snapshot_that_fails_leaves_the_log_and_is_tried_again(caplog: pytest.
             error_of.error = None
         await g.commit(publish("x" * 2000), publish("y" * 2000))
         await snapshot_done(g)
-        assert g.log.first_index == min(g.snapshots.kept) + 1 == 5
+        assert g.log.first_index == min(g.snapshots.kept) + 1 == OWN_ENTRIES + 5
 
     asyncio.run(tell())
-    assert "no snapshot at 2" in caplog.text
+    assert f"no snapshot at {OWN_ENTRIES + 2}" in caplog.text
 
 
 def test_a_snapshot_of_a_broken_room_is_logged(caplog: pytest.LogCaptureFixture) -> None:
@@ -371,7 +316,7 @@ def test_a_snapshot_of_a_broken_room_is_logged(caplog: pytest.LogCaptureFixture)
         assert g.snapshots.kept == {}
 
     asyncio.run(tell())
-    assert "no snapshot at 1" in caplog.text
+    assert f"no snapshot at {OWN_ENTRIES + 1}" in caplog.text
 
 
 @story
@@ -394,7 +339,7 @@ async def test_a_stop_leaves_a_snapshot_when_replay_would_take_long() -> None:
     g = Group(Limits(stop_entries=3))
     await g.commit(publish("a: 1"), publish("a: 2"), publish("a: 3"))
     await g.group.stop()
-    assert list(g.snapshots.kept) == [3]
+    assert kept_synced_first(g)[0] == [3]
 
 
 @story
@@ -402,7 +347,7 @@ async def test_a_stop_waits_for_the_snapshot_under_way() -> None:
     g = Group(Limits(snapshot_entries=1))
     await g.commit(publish("a: 1"))
     await g.group.stop()
-    assert list(g.snapshots.kept) == [1]
+    assert kept_synced_first(g)[0] == [1]
 
 
 def test_nothing_here_logs_more_than_it_should(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,0 +1,665 @@
+"""One Raft group of this process: it carries out what the rules say.
+
+::
+
+    propose ─→ apply queue ─batch→ node.propose ─┐                    ┌→ log (disk thread) ─on_durable→ node.stable ─┐
+    on_message ──────────────────→ node.step ────┼→ node.ready ─Ready─┼→ messages to the other members               │
+    ticker ──────────────────────→ node.tick ────┘        ↑           └→ committed: FSMCaller ─→ the proposer        │
+                                                          └──────────────────────────────────────────────────────────┘
+
+Everything that happens in one turn of the loop is handed to the rules at once, and what they want done is done in one go. Alone
+in its group a member is a leader whose quorum is its own disk.
+
+After a disk that failed a leader steps down: its proposers hear of it, the state serves reads. A sole voter tries the disk
+again with the next proposal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+from operator import attrgetter
+from typing import Any
+
+from nacosx._core.entry import Configuration, Entry
+from nacosx._core.segment import CorruptLogError
+from nacosx._core.wheel import Timeout
+from nacosx.clock import Clock
+from nacosx.engine.apply_queue import ApplyQueue, Task
+from nacosx.engine.closure_queue import ClosureQueue
+from nacosx.engine.forwarder import Forwarder
+from nacosx.engine.fsm_caller import FSMCaller, MachineError
+from nacosx.engine.limits import Limits
+from nacosx.engine.membership import Membership
+from nacosx.engine.ports import ForwardReply, HardStates, LogStorage, Peers, Snapshots, StateMachine
+from nacosx.engine.raft_metrics import RaftMetrics
+from nacosx.engine.read_only_service import ReadOnlyService
+from nacosx.engine.recovery import RecoveryError, restore
+from nacosx.engine.refusals import EBUSY, EINVAL, ESHUTDOWN, RefusedError
+from nacosx.engine.snapshot_executor import SnapshotExecutor
+from nacosx.engine.ticker import Ticker
+from nacosx.errors import PARAMETER_INVALID, SERVER, NacosError
+from nacosx.raft.errors import RaftError
+from nacosx.raft.log import RaftLog
+from nacosx.raft.messages import Message
+from nacosx.raft.node import NEVER_MS, Node
+from nacosx.raft.options import Options
+from nacosx.raft.ready import HardState, Leadership, Ready, Role
+
+log = logging.getLogger(__name__)
+
+_DATA = attrgetter("data")
+
+
+class RaftGroup:
+    """A member of the group `name`. Everything belongs to the thread of the loop.
+
+    invariant: `node.ready` is called by `_pump` only, and what it returns is carried out at once.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        machine: StateMachine,
+        *,
+        id: str,  # noqa: A002 (what every part of the house calls it)
+        configuration: Configuration,
+        log: LogStorage,
+        hard_states: HardStates,
+        snapshots: Snapshots,
+        peers: Peers,
+        ticker: Ticker,
+        loop: asyncio.AbstractEventLoop,
+        clock: Clock,
+        random_below: Callable[[int], int],
+        options: Options = Options(),  # noqa: B008 (frozen)
+        limits: Limits = Limits(),  # noqa: B008 (frozen)
+    ) -> None:
+        """`configuration`: the members of a group that begins; what log and snapshots say comes before it."""
+        self.name = name
+        self.id = id
+        self.metrics = RaftMetrics()
+        self.log_storage = log
+        self._machine = machine
+        self._initial = configuration
+        self._hard_states = hard_states
+        self._snapshots = snapshots
+        self._peers = peers
+        self._ticker = ticker
+        self._loop = loop
+        self._clock = clock
+        self._now_ms = clock.monotonic_ms
+        self._random_below = random_below
+        self._options = options
+        self._limits = limits
+        self._encode = machine.encode
+        self._create_future = loop.create_future
+        self._nobody = loop.create_future()  # waits here for what another member handed on
+        self._nobody.cancel()
+        self._begin()
+        self._build(loop)
+
+    def _begin(self) -> None:
+        """Nothing has happened yet."""
+        # The turn of the loop.
+        self._scheduled = False  # `_turn` is on its way
+        self._pumping = False
+        self._terms_expected = False  # by one of the tasks in the queue
+        self._gathered = 0  # tasks in the queue
+        self._gathered_bytes = 0
+        self._timeout: Timeout | None = None
+        self._timeout_ms = NEVER_MS
+        # Proposed and not answered.
+        self._pending = 0
+        self._pending_bytes = 0
+        self._idle: asyncio.Future[None] | None = None
+        # The disk.
+        self._appends = 0  # handed to the log and not reported
+        self._quiet: list[asyncio.Future[None]] = []  # who waits for none
+        # A write failed. Nothing more is written until the last append is reported: then the rules hear of it, and begin
+        # again with what is on disk.
+        self._failed = False
+        self._unsaved = False  # the hard state is not on disk: nothing may be sent
+        self._refusing: OSError | None = None  # why nothing could be written since the last success
+        self._refused = 0  # proposals, since then
+        # Leadership.
+        self._leads_term = 0  # this member's as a leader, else 0
+        self._leads_from = 0  # the first entry of that term
+        self._started = False  # the machine knows that it leads
+        self._stopping = False
+        self._ended: RefusedError | None = None  # stopped or halted
+
+    def _build(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._queue = ApplyQueue(self._take, size=self._limits.pending_max, apply_batch=self._options.apply_batch)
+        self._closures = ClosureQueue()
+        self._caller = FSMCaller(self._machine, self._closures, self._answered, self._clock, self.metrics)
+        self._forwarder = Forwarder(self.name, self._peers, lambda: self.leader, self._answered, self._ticker, loop)
+        self._reads = ReadOnlyService(self._ask_read, self._ticker, loop)
+
+    def start(self) -> None:
+        """Restores the machine and joins the group. Blocks; RecoveryError when the disk does not hold one consistent state.
+
+        A sole voter applies its whole log before this returns, and leads, unless its disk takes no vote.
+        """
+        restored = restore(self._machine, self.log_storage, self._snapshots)
+        caller = self._caller
+        caller.restored(restored.index, restored.digest, restored.configuration)
+        raft_log = RaftLog(
+            self.log_storage,
+            snapshot_index=restored.index,
+            snapshot_term=restored.term,
+            snapshot_size=restored.size,
+        )
+        self.node = Node(
+            self.id,
+            self._options,
+            log=raft_log,
+            hard_state=self._load_hard_state(),
+            configuration=restored.configuration or self._initial,
+            now_ms=self._now_ms(),
+            random_below=self._random_below,
+        )
+        self._executor = SnapshotExecutor(
+            self.name,
+            self._machine,
+            caller,
+            self.log_storage,
+            self._snapshots,
+            self._peers,
+            node=self.node,
+            told=self._schedule,
+            quiet=self._disk_quiet,
+            halt=self._halt,
+            initial=self._initial,
+            loop=self._loop,
+            ticker=self._ticker,
+            clock=self._clock,
+            limits=self._limits,
+            metrics=self.metrics,
+        )
+        self._executor.rooms_bytes = restored.rooms_bytes
+        self._membership = Membership(self.node, self._loop)
+        if self.is_sole_voter:
+            self._replay()
+            self.node.campaign(self._now_ms())
+        self._pump()
+
+    def _load_hard_state(self) -> HardState:
+        try:
+            return self._hard_states.load()
+        except ValueError as error:
+            raise RecoveryError(str(error)) from error
+
+    def _replay(self) -> None:
+        """What is on the disk of a sole voter is committed."""
+        caller = self._caller
+        caller.commit_index = self.log_storage.last_index
+        try:
+            while caller.run(self.node.log, replayed=True):
+                pass
+        except MachineError as error:
+            raise RecoveryError(str(error)) from error
+
+    # --- what is asked of it -----------------------------------------------------------------------------------------
+
+    @property
+    def applied_index(self) -> int:
+        """Every entry up to this one is in the machine."""
+        return self._caller.applied_index
+
+    @property
+    def snapshot_task(self) -> asyncio.Task[None] | None:
+        """The snapshot that is being taken or installed."""
+        return self._executor.task
+
+    @property
+    def is_leader(self) -> bool:
+        return self.node.role is Role.LEADER
+
+    @property
+    def leader(self) -> str:
+        """Its id; empty when there is none or it is not known."""
+        return self.node.leader
+
+    @property
+    def is_sole_voter(self) -> bool:
+        return self.node.members.voters == {self.id}
+
+    def propose(self, command: Any, *, expected_term: int | None = None) -> asyncio.Future[Any]:
+        """Done, with what `machine.apply` returned, once the command is on a majority of disks and applied here.
+
+        NacosError at once when it cannot be taken, else through the future: RefusedError (`unknown` tells whether it may still
+        happen), or what `machine.apply` refused it with. A member that does not lead hands it to the leader; with an
+        `expected_term` it refuses it.
+        """
+        limits = self._limits
+        if self._stopping or self._ended is not None:
+            raise self._ended or RefusedError.stopped("the server is stopping")
+        if self._pending >= limits.pending_max or self._pending_bytes >= limits.pending_bytes_max:
+            raise RefusedError.busy(f"{self._pending} writes wait for the disk, try again later")
+        data = self._encode(command)
+        size = len(data)
+        if size > limits.entry_bytes_max:
+            raise NacosError(PARAMETER_INVALID, f"the write takes {size} bytes, {limits.entry_bytes_max} are allowed")
+        if expected_term is not None:
+            self._terms_expected = True
+        future = self._create_future()
+        self._pending += 1
+        self._pending_bytes += size
+        if not self._queue.offer((command, data, future, expected_term)):
+            self._answered(1, size)
+            self.metrics.apply_task_overload_times += 1
+            raise RefusedError.busy("too many writes at once, try again later")
+        self._gathered += 1
+        self._gathered_bytes += size
+        if not self._scheduled:
+            self._schedule()
+        if self._gathered >= limits.batch_entries_max or self._gathered_bytes >= limits.batch_bytes_max:
+            self._flush()
+        return future
+
+    def read_index(self) -> asyncio.Future[int]:
+        """Done once everything that was committed when this was called is applied here: a read is linearizable then."""
+        if self._ended is not None:
+            raise self._ended
+        future = self._reads.read()
+        self._schedule()
+        return future
+
+    def add_peer(self, member: str) -> asyncio.Future[None]:
+        """`member`: id, or id:priority. The changes below are done when they are committed. RefusedError."""
+        return self._change(self._membership.with_peer(member))
+
+    def remove_peer(self, member: str) -> asyncio.Future[None]:
+        return self._change(self._membership.without_peer(member))
+
+    def change_peers(self, members: Sequence[str]) -> asyncio.Future[None]:
+        return self._change(self._membership.of_peers(members))
+
+    def add_learner(self, member: str) -> asyncio.Future[None]:
+        return self._change(self._membership.with_learner(member))
+
+    def remove_learner(self, member: str) -> asyncio.Future[None]:
+        return self._change(self._membership.without_learner(member))
+
+    def reset_peers(self, members: Sequence[str]) -> None:
+        """The operator's last resort, when the quorum is lost for good: these are the members from now on. What the others
+        had committed and this one has not is lost."""
+        self._membership.reset(self._membership.of_peers(members))
+        self._schedule()
+
+    def transfer_leadership_to(self, member: str) -> asyncio.Future[None]:
+        future = self._membership.transfer(member, self._now_ms())
+        self._schedule()
+        return future
+
+    async def snapshot(self) -> None:
+        """Takes one now. A failure is logged."""
+        await self._executor.begin()
+
+    def _change(self, configuration: Configuration) -> asyncio.Future[None]:
+        future = self._membership.change(configuration)
+        self._schedule()
+        return future
+
+    async def stop(self) -> None:
+        """Waits for everything proposed, leaves a snapshot when it makes the next start faster. Takes nothing more."""
+        self._stopping = True
+        if self._pending:
+            self._idle = self._loop.create_future()
+            timeout = self._ticker.schedule(self._limits.stop_wait_ms, self._stop_waiting)
+            await self._idle
+            timeout.cancel()
+        if self._executor.task is not None:
+            await self._executor.task
+        if self._ended is None and self._caller.entries >= self._limits.stop_entries:
+            await self._executor.begin()
+        self._end(RefusedError.stopped("the server is stopping"))
+        await self._forwarder.stop()
+
+    def _stop_waiting(self, _: object) -> None:
+        if self._idle is not None and not self._idle.done():
+            self._idle.set_result(None)
+
+    # --- other members -----------------------------------------------------------------------------------------------
+
+    def on_message(self, sender: str, message: Message) -> None:
+        if self._ended is None:
+            self.node.step(sender, message, self._now_ms())
+            if not self._scheduled:
+                self._schedule()
+
+    def read_chunk(self, index: int, offset: int, size: int) -> bytes:
+        """Of the snapshot at `index`; OSError."""
+        return self._executor.read_chunk(index, offset, size)
+
+    def on_proposals(self, proposals: Sequence[bytes]) -> list[ForwardReply]:
+        """What another member hands to this one as the leader; each gets its place in the log, or is refused."""
+        count = len(proposals)
+        if self._ended is not None or self._stopping:
+            return [ForwardReply(error=ESHUTDOWN)] * count
+        if self._pending >= self._limits.pending_max or self._pending_bytes >= self._limits.pending_bytes_max:
+            return [ForwardReply(error=EBUSY)] * count
+        try:
+            commands = list(map(self._machine.decode, proposals))
+        except ValueError:  # of a later version: what this member cannot read must not enter its log
+            return [ForwardReply(error=EINVAL)] * count
+        node = self.node
+        try:
+            last_index = node.propose(proposals)
+        except RaftError as error:
+            return [ForwardReply(error=error.code.value, leader=error.leader)] * count
+        self._closures.append(
+            last_index, [(command, data, self._nobody, None) for command, data in zip(commands, proposals, strict=True)]
+        )
+        self._pending += count
+        self._pending_bytes += sum(map(len, proposals))
+        self._schedule()
+        term = node.term
+        return [ForwardReply(index, term) for index in range(last_index - count + 1, last_index + 1)]
+
+    # --- the turn ----------------------------------------------------------------------------------------------------
+
+    def _schedule(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._scheduled = False
+        self._flush()
+
+    def _flush(self) -> None:
+        """Hands what has gathered to the rules, and does what they want done."""
+        if self._pumping:
+            self._schedule()
+            return
+        if self._ended is not None:
+            return
+        if self._gathered:
+            if self.node.role is not Role.LEADER and self.is_sole_voter:
+                self.node.campaign(self._now_ms())
+            self._gathered = self._gathered_bytes = 0
+            self._queue.drain()
+            self._terms_expected = False
+        self._reads.flush()
+        self._pump()
+
+    def _take(self, tasks: list[Task]) -> None:
+        """From the apply queue, at most `apply_batch` of them."""
+        node = self.node
+        if self._ended is not None:
+            self._refuse(tasks, self._ended)
+            return
+        if node.role is not Role.LEADER:
+            self._hand_on(tasks)
+            return
+        if self._terms_expected:
+            tasks = self._of_this_term(tasks)
+            if not tasks:
+                return
+        try:
+            last_index = node.propose([task[1] for task in tasks])
+        except RaftError as error:  # leadership is being transferred
+            self._refuse(tasks, RefusedError.of(error))
+        else:
+            self._closures.append(last_index, tasks)
+
+    def _hand_on(self, tasks: list[Task]) -> None:
+        """To the leader."""
+        leader = self.node.leader
+        bound = [task for task in tasks if task[3] is not None]
+        free = [task for task in tasks if task[3] is None] if bound else tasks
+        if not leader or leader == self.id:
+            self._refuse(tasks, RefusedError.not_leader(""))
+        else:
+            self._refuse(bound, RefusedError.not_leader(leader))
+            self._forwarder.forward(leader, free)
+
+    def _of_this_term(self, tasks: list[Task]) -> list[Task]:
+        term = self.node.term
+        rest: list[Task] = []
+        for task in tasks:
+            if task[3] in (None, term):
+                rest.append(task)
+            else:
+                self._refuse([task], RefusedError.other_term(task[3] or 0, term))
+        return rest
+
+    def _ask_read(self, request: int) -> None:
+        self.metrics.read_index_rounds += 1
+        self.node.read(request, self._now_ms())
+
+    def _pump(self) -> None:
+        if self._pumping or self._ended is not None:
+            return
+        self._pumping = True
+        try:
+            self._do_what_is_ready()
+            caller = self._caller
+            if caller.applied_index < caller.commit_index:
+                self._apply()
+            if self._membership.waiting:
+                self._membership.settle()
+        except (MachineError, CorruptLogError) as error:
+            self._halt(error)
+        finally:
+            self._pumping = False
+        if self._ended is None:
+            self._arm()
+
+    def _do_what_is_ready(self) -> None:
+        node, saving = self.node, True
+        while True:
+            try:
+                ready = node.ready()
+            except OSError as error:  # of reading what another member needs
+                self._on_failure(error)
+                ready = None
+            if ready is not None:
+                self._carry_out(ready, saving=saving)
+                saving = not self._unsaved  # a disk that took no vote is asked again next turn, not now
+            if self._failed and not self._appends:
+                self._tell_failure()
+            elif ready is None or self._unsaved:
+                return
+
+    def _carry_out(self, ready: Ready, *, saving: bool) -> None:
+        if ready.hard_state is not None and saving:
+            self._save(ready.hard_state)
+        if ready.truncate_suffix is not None or ready.entries:
+            self._append(ready.truncate_suffix, ready.entries)
+        if not self._unsaved:  # else they are as good as lost on the way
+            send, name = self._peers.send, self.name
+            for to, message in ready.messages:
+                send(to, name, message)
+        caller = self._caller
+        if ready.commit_index > caller.commit_index:
+            caller.commit_index = ready.commit_index
+            # Before leadership changes hands: what was committed until then, its proposer hears of.
+            self._apply()
+        if ready.leadership is not None:
+            self._on_leadership(ready.leadership)
+        if ready.reads:
+            self._reads.answered(ready.reads, caller.applied_index)
+        if ready.snapshot is not None:
+            self._executor.install(*ready.snapshot)
+
+    def _arm(self) -> None:
+        """One timer. It stays when the rules want to wake later than it: waking early is harmless."""
+        wakes_ms = self.node.wakes_ms
+        if self._refusing is not None and wakes_ms < NEVER_MS:  # a sole voter would try again and again
+            wakes_ms = max(wakes_ms, self._now_ms() + self._options.election_timeout_ms)
+        if wakes_ms < self._timeout_ms:
+            if self._timeout is not None:
+                self._timeout.cancel()
+            self._timeout_ms = wakes_ms
+            self._timeout = self._ticker.schedule(max(0, wakes_ms - self._now_ms()), self._on_timeout)
+
+    def _on_timeout(self, _: object) -> None:
+        self._timeout = None
+        self._timeout_ms = NEVER_MS
+        self.node.tick(self._now_ms())
+        self._pump()
+
+    # --- the disk ----------------------------------------------------------------------------------------------------
+
+    def _save(self, state: HardState) -> None:
+        started_ms = self._now_ms()
+        try:
+            self._hard_states.save(state)  # io
+        except OSError as error:
+            self._unsaved = True
+            self._on_failure(error)
+        else:
+            self._unsaved = False
+            self.metrics.save_raft_meta.add(self._now_ms() - started_ms)
+            self.node.hard_state_saved(state)
+
+    def _append(self, truncate_suffix: int | None, entries: list[Entry]) -> None:
+        if self._failed or self._unsaved:
+            # What follows something that was not written must not be written either.
+            self._failed = True
+            return
+        try:
+            if truncate_suffix is not None:
+                self.log_storage.truncate_suffix(truncate_suffix, self._on_truncated)  # io
+                self._appends += 1
+            if entries:
+                report = partial(self._on_durable, entries[-1].term, self._now_ms())
+                self.log_storage.append_entries(entries, report)  # io
+                self._appends += 1
+                self.metrics.append_logs_count.add(len(entries))
+                self.metrics.append_logs_bytes.add(sum(map(len, map(_DATA, entries))))
+        except OSError as error:
+            self._on_failure(error)
+        except ValueError:
+            if not self._appends:
+                raise
+            # It follows entries that are not there: a write has failed, and its report is on the way.
+            self._failed = True
+
+    def _on_truncated(self, _: int, error: OSError | None) -> None:
+        self._reported(error)
+
+    def _on_durable(self, term: int, since_ms: int, last_index: int, error: OSError | None) -> None:
+        if error is None and self._ended is None:
+            now_ms = self._now_ms()
+            self.metrics.append_logs.add(now_ms - since_ms)
+            self.node.stable(last_index, term, now_ms)
+            if self._refusing is not None and not self._failed:
+                log.warning("the log can be written again, %d writes were refused meanwhile", self._refused)
+                self._refusing = None
+                self._refused = 0
+        self._reported(error)
+
+    def _reported(self, error: OSError | None) -> None:
+        """One operation of the log is over."""
+        self._appends -= 1
+        if error is not None:
+            self._on_failure(error)
+        if not self._appends and self._quiet:
+            waiting, self._quiet = self._quiet, []
+            for future in waiting:
+                if not future.done():
+                    future.set_result(None)
+        self._pump()
+
+    def _on_failure(self, error: OSError) -> None:
+        self._failed = True
+        if self._refusing is None:  # once, not for every write: the disk that is full may hold the server's own log
+            log.error("the log cannot be written, writes are refused until it can: %s", error)
+        self._refusing = error
+
+    def _tell_failure(self) -> None:
+        """Nothing more is under way: the log ends where it says it does. Who led has stepped down after this."""
+        self._failed = False
+        self.node.disk_failed(self.log_storage.last_index)
+
+    async def _disk_quiet(self) -> None:
+        """Returns when nothing waits for the disk."""
+        if self._appends:
+            future: asyncio.Future[None] = self._loop.create_future()
+            self._quiet.append(future)
+            await future
+
+    # --- what is committed -------------------------------------------------------------------------------------------
+
+    def _apply(self) -> None:
+        caller = self._caller
+        caller.watch = self._forwarder.applied if self._forwarder.active else None
+        more = caller.run(self.node.log)
+        applied_index = caller.applied_index
+        if applied_index <= self.node.commit_index:  # else replayed by a sole voter that does not lead yet
+            self.node.applied(applied_index)
+        self._reads.applied(applied_index)
+        if self._leads_term and not self._started and applied_index >= self._leads_from:
+            self._started = True
+            self._machine.leader_started(self._leads_term)
+        if not self._stopping:
+            self._executor.maybe_save()
+        if more:
+            self._schedule()
+
+    def _on_leadership(self, leadership: Leadership) -> None:
+        led = self._leads_term
+        leads = leadership.role is Role.LEADER
+        if led and not (leads and leadership.term == led):
+            self._leads_term = 0
+            tasks = self._closures.clear()
+            if self._refusing is not None:
+                self._refuse_unstored(tasks)
+            else:
+                self._refuse(tasks, RefusedError.lost("leadership was lost before the write was confirmed"))
+            if self._started:
+                self._started = False
+                self._machine.leader_stopped()
+        if leads and not self._leads_term:
+            self._leads_term = leadership.term
+            self._leads_from = self.node.log.last_index
+            if self._caller.applied_index >= self._leads_from:
+                self._started = True
+                self._machine.leader_started(leadership.term)
+
+    # --- answers -----------------------------------------------------------------------------------------------------
+
+    def _answered(self, count: int, size: int) -> None:
+        self._pending -= count
+        self._pending_bytes -= size
+        if self._idle is not None and not self._pending and not self._idle.done():
+            self._idle.set_result(None)
+
+    def _refuse(self, tasks: Sequence[Task], refusal: NacosError) -> None:
+        for task in tasks:
+            self._answered(1, len(task[1]))
+            if not task[2].done():
+                task[2].set_exception(refusal)
+
+    def _refuse_unstored(self, tasks: Sequence[Task]) -> None:
+        error = self._refusing
+        assert error is not None
+        self._refused += len(tasks)
+        self._refuse(tasks, NacosError(SERVER, f"the write could not be stored: {error.strerror or error}"))
+
+    # --- the end -----------------------------------------------------------------------------------------------------
+
+    def _halt(self, error: Exception) -> None:
+        """SOFAJRaft: a node in the state ERROR. It takes no part any more; its disk is as it was."""
+        log.critical("group %s halts, this member takes no part in it any more: %s", self.name, error)
+        self._end(RefusedError(SERVER, f"the group has halted: {error}", ESHUTDOWN, unknown=True))
+
+    def _end(self, refusal: RefusedError) -> None:
+        if self._ended is not None:
+            return
+        self._ended = refusal
+        if self._timeout is not None:
+            self._timeout.cancel()
+        self._queue.drain()
+        self._refuse(self._closures.clear(), refusal)
+        self._reads.stop(refusal)
+        self._membership.stop(refusal)
+        if self._started:
+            self._started = False
+            self._machine.leader_stopped()

@@ -1,0 +1,72 @@
+"""What a group tells of itself, under the names of SOFAJRaft's NodeMetrics.
+
+Sizes and latencies are kept as count, sum and largest: what a summary needs, at the price of three additions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+class Measured:
+    """A size, or a latency in milliseconds."""
+
+    __slots__ = ("count", "largest", "total")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.total = 0
+        self.largest = 0
+
+    def add(self, value: int) -> None:
+        self.count += 1
+        self.total += value
+        if value > self.largest:
+            self.largest = value
+
+
+class RaftMetrics:
+    """Of one group."""
+
+    __slots__ = (
+        *(
+            "append_logs",
+            "append_logs_bytes",
+            "append_logs_count",
+            "apply_task_overload_times",
+            "fsm_apply_tasks_count",
+        ),
+        *("fsm_commit", "fsm_snapshot_load", "fsm_snapshot_save", "read_index_rounds", "replicate_snapshot_bytes"),
+        *("save_raft_meta", "state_differences"),
+    )
+
+    def __init__(self) -> None:
+        self.append_logs = Measured()
+        self.append_logs_count = Measured()
+        self.append_logs_bytes = Measured()
+        self.fsm_commit = Measured()
+        self.fsm_apply_tasks_count = Measured()
+        self.fsm_snapshot_save = Measured()
+        self.fsm_snapshot_load = Measured()
+        self.save_raft_meta = Measured()
+        self.replicate_snapshot_bytes = 0  # sent to other members in chunks
+        self.apply_task_overload_times = 0
+        self.read_index_rounds = 0
+        self.state_differences = 0  # members that applied the same entries and hold something else
+
+    def fsm_committed(self, entries: int, elapsed_ms: int) -> None:
+        self.fsm_apply_tasks_count.add(entries)
+        self.fsm_commit.add(elapsed_ms)
+
+    def numbers(self) -> Mapping[str, int]:
+        """Name → value; of what is measured its count, sum (`-total`) and largest (`-max`)."""
+        numbers: dict[str, int] = {}
+        for slot in self.__slots__:
+            name, value = slot.replace("_", "-"), getattr(self, slot)
+            if isinstance(value, Measured):
+                numbers[name] = value.count
+                numbers[f"{name}-total"] = value.total
+                numbers[f"{name}-max"] = value.largest
+            else:
+                numbers[name] = value
+        return numbers

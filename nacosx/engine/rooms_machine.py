@@ -1,0 +1,91 @@
+"""The rooms as the state machine of a group: commands become events, events become reactions and rows.
+
+A bug of a room is told to the proposer like a refusal: every member meets it in the same way, so the state stays what it is.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from nacosx._core.entry import Configuration
+from nacosx.config.events import Event as ConfigEvent
+from nacosx.engine.ports import RowStore, StateMachine
+from nacosx.engine.reactions import Reactions, react
+from nacosx.engine.rooms import CONFIG_COMMANDS, DurableCommand, Rooms, decode, encode
+from nacosx.errors import OVER_THRESHOLD, SERVER, NacosError
+
+log = logging.getLogger(__name__)
+
+
+class RoomsMachine(StateMachine):
+    """invariant: rows are handed what was applied, in order, once a batch."""
+
+    def __init__(self, rooms: Rooms, rows: RowStore, reactions: Reactions) -> None:
+        self._rooms = rooms
+        self._rows = rows
+        self._reactions = reactions
+        self._apply = rooms.apply
+        # Of the batch that is being applied.
+        self._events: list[Any] = []
+        self._row_events: list[ConfigEvent] = []
+        self._rows_index = 0  # replay hands the rows nothing up to there
+
+    def check(self, command: DurableCommand) -> None:
+        """NacosError (OVER_THRESHOLD): it must not be proposed now."""
+        if self._rows.behind and type(command) in CONFIG_COMMANDS:
+            raise NacosError(OVER_THRESHOLD, "the database is behind by too many changes, try again later")
+
+    def encode(self, command: DurableCommand) -> bytes:
+        return encode(command)
+
+    def decode(self, data: bytes) -> DurableCommand:
+        return decode(data)
+
+    def apply(self, index: int, command: DurableCommand) -> None:
+        try:
+            events = self._apply(command)
+        except NacosError:
+            raise
+        except Exception as error:
+            log.exception("applying entry %d failed: %r", index, type(command))
+            raise NacosError(SERVER, f"caused: {error!r}") from error
+        if events:
+            self._events += events
+            if index > self._rows_index and type(command) in CONFIG_COMMANDS:
+                self._row_events += events
+
+    def batch_applied(self, index: int, replayed: bool) -> None:
+        if self._row_events:
+            events, self._row_events = self._row_events, []
+            self._rows.write(index, events)
+        if self._events:
+            told, self._events = self._events, []
+            if not replayed:
+                react(self._reactions, told)
+
+    def snapshot(self) -> Mapping[str, bytes]:
+        return self._rooms.snapshot()
+
+    def restore(self, index: int, snapshot: Mapping[str, bytes]) -> None:
+        self._rooms.restore(snapshot)
+
+    def recovered(self, index: int, last_index: int) -> None:
+        rows = self._rows
+        if rows.applied_index < index or rows.applied_index > max(index, last_index):
+            # The rows were deleted, restored from a copy, or belong to another log. History before `index` is gone with them.
+            rows.rebuild(index, self._rooms.catalog.rows())
+        self._rows_index = rows.applied_index
+
+    def behind(self, index: int) -> bool:
+        return self._rows.applied_index < index
+
+    async def sync(self, index: int) -> None:
+        await self._rows.sync(index)
+
+    def leader_started(self, term: int) -> None: ...
+
+    def leader_stopped(self) -> None: ...
+
+    def configuration_committed(self, configuration: Configuration, index: int) -> None: ...

@@ -1,0 +1,207 @@
+"""Snapshots of a group: SOFAJRaft's SnapshotExecutor.
+
+They keep the log short: the machine is encoded on the loop, written in a thread, and the log is cut once no projection needs
+it. A member whose log begins too late for a follower offers its snapshot instead; the follower fetches it in chunks, no faster
+than it may, and takes its place among its own before anything else changes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from nacosx._core.entry import Configuration
+from nacosx.clock import Clock
+from nacosx.engine.fsm_caller import FSMCaller, MachineError
+from nacosx.engine.limits import Limits
+from nacosx.engine.ports import IncomingSnapshot, LogStorage, Peers, Snapshot, Snapshots, StateMachine
+from nacosx.engine.raft_metrics import RaftMetrics
+from nacosx.engine.ticker import Ticker
+from nacosx.raft.messages import InstallSnapshot
+from nacosx.raft.node import Node
+
+log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+
+class SnapshotExecutor:
+    """invariant: one snapshot at a time is written or installed."""
+
+    def __init__(
+        self,
+        group: str,
+        machine: StateMachine,
+        caller: FSMCaller,
+        entries: LogStorage,
+        snapshots: Snapshots,
+        peers: Peers,
+        *,
+        node: Node,
+        told: Callable[[], None],
+        quiet: Callable[[], Awaitable[None]],
+        halt: Callable[[Exception], None],
+        initial: Configuration,
+        loop: asyncio.AbstractEventLoop,
+        ticker: Ticker,
+        clock: Clock,
+        limits: Limits,
+        metrics: RaftMetrics,
+    ) -> None:
+        """`told()`: the rules have heard something. `quiet()` returns when nothing waits for the disk."""
+        self.rooms_bytes = 0  # of the last one
+        self.task: asyncio.Task[None] | None = None
+        self._group = group
+        self._machine = machine
+        self._caller = caller
+        self._entries = entries
+        self._snapshots = snapshots
+        self._peers = peers
+        self._node = node
+        self._told = told
+        self._quiet = quiet
+        self._halt = halt
+        self._initial = initial
+        self._loop = loop
+        self._ticker = ticker
+        self._clock = clock
+        self._limits = limits
+        self._metrics = metrics
+
+    # --- taking ------------------------------------------------------------------------------------------------------
+
+    def maybe_save(self) -> None:
+        """Begins one when it is due."""
+        limits, caller = self._limits, self._caller
+        due = caller.entries >= limits.snapshot_entries or caller.entries_bytes >= limits.snapshot_bytes
+        if due and caller.entries_bytes >= self.rooms_bytes and self.task is None:
+            self.begin()
+
+    def begin(self) -> asyncio.Task[None]:
+        """Takes one now; the one under way when there is one."""
+        if self.task is None:
+            self.task = self._loop.create_task(self._save())
+        return self.task
+
+    async def _save(self) -> None:
+        """A failure is logged: the log is longer than it need be, and the next trigger tries again."""
+        caller, raft_log = self._caller, self._node.log
+        index = caller.applied_index
+        if index > raft_log.applied_index:  # a sole voter that has not led yet
+            self.task = None
+            return
+        caller.entries = caller.entries_bytes = 0
+        started_ms = self._clock.monotonic_ms()
+        try:
+            term = raft_log.term(index)
+            assert term is not None, "what was applied is in the log, or in the last snapshot"
+            rooms = dict(self._machine.snapshot())
+            self.rooms_bytes = sum(map(len, rooms.values()))
+            configuration = caller.configuration or self._initial
+            snapshot = Snapshot(index, term, configuration, caller.digest, rooms)
+            oldest_kept, size = await self._in_thread(self._write, snapshot)
+            await self._machine.sync(oldest_kept)
+        except OSError as error:
+            log.error("no snapshot at %d, the log stays as long as it is: %s", index, error)
+        except Exception:
+            log.exception("no snapshot at %d, the log stays as long as it is", index)
+        else:
+            self._node.snapshot_taken(index, term, size)
+            self._entries.truncate_prefix(oldest_kept + 1)
+            self._metrics.fsm_snapshot_save.add(self._clock.monotonic_ms() - started_ms)
+        finally:
+            self.task = None
+
+    def _write(self, snapshot: Snapshot) -> tuple[int, int]:
+        return self._snapshots.save(snapshot), self._snapshots.size(snapshot.index)  # io
+
+    # --- serving and installing --------------------------------------------------------------------------------------
+
+    def read_chunk(self, index: int, offset: int, size: int) -> bytes:
+        """For another member; OSError."""
+        chunk = self._snapshots.read(index, offset, min(size, self._limits.snapshot_chunk_bytes))  # io
+        self._metrics.replicate_snapshot_bytes += len(chunk)
+        return chunk
+
+    def install(self, leader: str, offer: InstallSnapshot) -> None:
+        """Fetches what the leader offers; the rules hear of the end. Offers meanwhile are refused."""
+        if self.task is None:
+            self.task = self._loop.create_task(self._install(leader, offer))
+        else:
+            self._failed()
+
+    async def _install(self, leader: str, offer: InstallSnapshot) -> None:
+        started_ms = self._clock.monotonic_ms()
+        try:
+            snapshot = await self._fetch(leader, offer)
+            await self._quiet()
+            wanted = self._node.snapshot_wanted
+            if wanted is None or wanted[1].last_index != snapshot.index:
+                self._failed()  # the log was faster
+                return
+            self._entries.reset(snapshot.index + 1)  # io
+        except (OSError, ValueError) as error:
+            log.warning("the snapshot at %d of %s was not installed: %s", offer.last_index, leader, error)
+            self._failed()
+        else:
+            self._adopt(snapshot, offer)
+            self._metrics.fsm_snapshot_load.add(self._clock.monotonic_ms() - started_ms)
+        finally:
+            self.task = None
+
+    def _adopt(self, snapshot: Snapshot, offer: InstallSnapshot) -> None:
+        try:
+            self._machine.restore(snapshot.index, snapshot.rooms)
+        except (ValueError, KeyError) as error:
+            text = f"the snapshot at entry {snapshot.index} is not one this version can read: {error!r}"
+            self._halt(MachineError(text))
+            return
+        self.rooms_bytes = sum(map(len, snapshot.rooms.values()))
+        self._caller.restored(snapshot.index, snapshot.digest, offer.configuration)
+        self._caller.entries = self._caller.entries_bytes = 0
+        self._machine.configuration_committed(offer.configuration, snapshot.index)
+        self._machine.batch_applied(snapshot.index, False)
+        self._node.snapshot_installed(snapshot.index, snapshot.term)
+        self._told()
+
+    def _failed(self) -> None:
+        self._node.snapshot_failed()
+        self._told()
+
+    async def _fetch(self, leader: str, offer: InstallSnapshot) -> Snapshot:
+        """OSError, ValueError."""
+        index, size = offer.last_index, offer.size
+        incoming: IncomingSnapshot = await self._in_thread(self._snapshots.receive, index, size)
+        try:
+            offset = 0
+            while offset < size:
+                wanted = min(size - offset, self._limits.snapshot_chunk_bytes)
+                chunk = await self._peers.fetch(leader, self._group, index, offset, wanted)
+                if not chunk:
+                    raise ValueError(f"it ends at {offset} of {size} bytes")
+                await self._in_thread(incoming.write, chunk)
+                offset += len(chunk)
+                await self._throttle(len(chunk))
+            snapshot: Snapshot = await self._in_thread(incoming.finish)
+        except BaseException:
+            incoming.discard()
+            raise
+        if snapshot.term != offer.last_term:
+            raise ValueError(f"it is of term {snapshot.term}, {offer.last_term} was offered")
+        return snapshot
+
+    async def _throttle(self, size: int) -> None:
+        """limit: the bytes a second that arrive."""
+        if self._limits.snapshot_bytes_per_s_max:
+            waits = self._loop.create_future()
+            delay_ms = -(-size * 1000 // self._limits.snapshot_bytes_per_s_max)
+            timeout = self._ticker.schedule(delay_ms, waits.set_result)
+            try:
+                await waits
+            finally:
+                timeout.cancel()
+
+    async def _in_thread(self, call: Callable[..., Result], *arguments: object) -> Result:
+        return await self._loop.run_in_executor(None, call, *arguments)
