@@ -113,7 +113,9 @@ class Laws:
             seen = self._seen[key] = Seen(member.configuration)
         commit_index = member.commit_index
         if commit_index < member.applied_index:  # it may go back when the disk fails, but not so far
-            raise self._breach("commitment", f"{member.id} goes back to {commit_index}, it has applied {member.applied_index}")
+            raise self._breach(
+                "commitment", f"{member.id} goes back to {commit_index}, it has applied {member.applied_index}"
+            )
         if member.leads:
             term = member.term
             last_index = member.last_index

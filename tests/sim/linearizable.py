@@ -45,7 +45,9 @@ class Operation(msgspec.Struct):
 
 def observes(operation: Operation) -> bool:
     """It certainly changed nothing."""
-    return operation.ended != NEVER and (operation.kind == READ or (operation.kind == CAS and operation.answer is False))
+    return operation.ended != NEVER and (
+        operation.kind == READ or (operation.kind == CAS and operation.answer is False)
+    )
 
 
 def after(operation: Operation, held: str) -> str | None:

@@ -107,4 +107,6 @@ def drawn(draw: random.Random) -> Operation:
     began = draw.randint(0, 8)
     ended = NEVER if draw.random() < 0.25 else began + draw.randint(0, 5)
     answer: str | bool | None = {READ: draw.choice(("", "a", "b", "ab")), CAS: draw.random() < 0.5}.get(kind)
-    return Operation(kind, "x", began, draw.choice("ab"), draw.choice(("", "a", "b")), ended, draw.randint(0, 3), answer)
+    return Operation(
+        kind, "x", began, draw.choice("ab"), draw.choice(("", "a", "b")), ended, draw.randint(0, 3), answer
+    )
