@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Iterable
 
 from nacosx._core.entry import Configuration
-from nacosx.engine.refusals import RefusedError
+from nacosx.engine.refusals import EINVAL, RefusedError
+from nacosx.errors import PARAMETER_INVALID
 from nacosx.raft.errors import RaftError
 from nacosx.raft.member import parse
 from nacosx.raft.node import Node
@@ -95,8 +96,12 @@ class Membership:
         return Configuration(without(now.peers, member), now.learners)
 
     def with_learner(self, member: str) -> Configuration:
+        """RefusedError: it is a voter."""
         now = self._node.configuration
-        return Configuration(now.peers, (*without(now.learners, member), member))
+        try:
+            return Configuration(now.peers, (*without(now.learners, member), member))
+        except ValueError as error:
+            raise RefusedError(PARAMETER_INVALID, str(error), EINVAL) from error
 
     def without_learner(self, member: str) -> Configuration:
         now = self._node.configuration

@@ -215,6 +215,11 @@ class RaftGroup:
         return self._executor.task
 
     @property
+    def ended(self) -> bool:
+        """Stopped, or halted by what it could not go on from: it takes no part any more."""
+        return self._ended is not None
+
+    @property
     def is_leader(self) -> bool:
         return self.node.role is Role.LEADER
 
@@ -641,7 +646,9 @@ class RaftGroup:
         error = self._refusing
         assert error is not None
         self._refused += len(tasks)
-        self._refuse(tasks, NacosError(SERVER, f"the write could not be stored: {error.strerror or error}"))
+        # They were sent to the other members all the same: those may have stored them, and elect one of their own.
+        text = f"the write could not be stored: {error.strerror or error}"
+        self._refuse(tasks, NacosError(SERVER, text) if self.is_sole_voter else RefusedError.lost(text))
 
     # --- the end -----------------------------------------------------------------------------------------------------
 
@@ -657,7 +664,9 @@ class RaftGroup:
         if self._timeout is not None:
             self._timeout.cancel()
         self._queue.drain()
-        self._refuse(self._closures.clear(), refusal)
+        self._refuse(
+            self._closures.clear(), RefusedError.lost(refusal.detail)
+        )  # they are in the log, and may be elsewhere
         self._reads.stop(refusal)
         self._membership.stop(refusal)
         if self._started:
