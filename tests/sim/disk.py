@@ -12,7 +12,8 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from random import Random
 
-from nacosx._core.entry import CONFIGURATION, DATA, CorruptEntryError, Entry
+from nacosx._core.entry import CONFIGURATION, DATA, Entry
+from nacosx._core.segment import CorruptLogError
 from nacosx.engine.ports import TERM_ALONE, OnDurable
 from nacosx.raft.ready import HardState
 from tests.sim.loop import Handle, ProcessLoop
@@ -41,6 +42,7 @@ class Disk:
         self.flipped: set[tuple[int, int]] = set()  # entries whose bytes have changed
         self.hard_state = HardState()
         self.snapshots: dict[int, bytes] = {}
+        self.flipped_snapshots: set[int] = set()
         self.snapshot_index = 0  # of the newest one
 
     @property
@@ -66,19 +68,21 @@ class Disk:
             self.flipped.add(self.draw.choice(self.log).id)
 
     def flip_snapshot(self) -> None:
-        """A bit of the newest of two snapshots changes. The older one and the log hold the same state."""
-        if len(self.snapshots) > 1:
-            data = bytearray(self.snapshots[max(self.snapshots)])
+        """A bit of the newest of two snapshots changes; the older one, with the log, holds the same state, and is intact."""
+        if len(self.snapshots) > 1 and not self.flipped_snapshots & self.snapshots.keys():
+            newest = max(self.snapshots)
+            self.flipped_snapshots.add(newest)
+            data = bytearray(self.snapshots[newest])
             data[self.draw.randrange(len(data))] ^= 1 << self.draw.randrange(8)
-            self.snapshots[max(self.snapshots)] = bytes(data)
+            self.snapshots[newest] = bytes(data)
 
     def open(self) -> None:
-        """The machine starts again. CorruptEntryError when recovery finds that an entry is not what was written."""
+        """The machine starts again. CorruptLogError when recovery finds that an entry is not what was written."""
         self.first_index = self.draw.randint(self.base, self.first_index)
         del self.log[: self.first_index - self.base]
         self.base = self.first_index
         if any(entry.id in self.flipped for entry in self.log):
-            raise CorruptEntryError("an entry is not what was written")
+            raise CorruptLogError("log", 0, "an entry is not what was written")
 
 
 class Append:
@@ -215,7 +219,7 @@ class DiskLog:
             return None
         entry = disk.log[index - disk.base]
         if entry.id in disk.flipped:
-            raise CorruptEntryError(f"entry {index} is not what was written")
+            raise CorruptLogError("log", index, "the entry is not what was written")
         return entry
 
     def term(self, index: int) -> int | None:
@@ -233,7 +237,7 @@ class DiskLog:
             if entry.id in disk.flipped:
                 if found:
                     break
-                raise CorruptEntryError(f"entry {entry.index} is not what was written")
+                raise CorruptLogError("log", entry.index, "the entry is not what was written")
             size += len(entry.data)
             found.append(entry)
         return found

@@ -67,6 +67,7 @@ class DiskSnapshots:
         self.check()
         self._saved(snapshot)
         self._disk.snapshots[snapshot.index] = data
+        self._disk.flipped_snapshots.discard(snapshot.index)
         for index in sorted(self._disk.snapshots)[:-KEPT]:
             del self._disk.snapshots[index]
         self._disk.snapshot_index = max(self._disk.snapshot_index, snapshot.index)

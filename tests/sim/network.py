@@ -46,9 +46,9 @@ class Network:
     def connected(self, source: str, to: str) -> bool:
         return (source, to) not in self._cut
 
-    def carry(self, source: str, to: str, deliver: Callable[..., object], *args: object) -> None:
-        """Calls `deliver` when it arrives: never, once or twice."""
-        for delay_us in self.delays_us(source, to):
+    def carry(self, source: str, to: str, deliver: Callable[..., object], *args: object, once: bool = False) -> None:
+        """Calls `deliver` when it arrives: never, once or twice. `once`: a call over a connection is not repeated."""
+        for delay_us in self.delays_us(source, to)[: 1 if once else 2]:
             self._agenda.later(delay_us, self._arrive, source, to, deliver, args)
 
     def delays_us(self, source: str, to: str) -> list[int]:

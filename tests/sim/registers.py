@@ -10,8 +10,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from nacosx._core.entry import Configuration
-from tests.sim.linearizable import APPEND, CAS, SET
+from nacosx.engine.ports import StateMachine
 
 Applied = Callable[[int, "Command"], None]
 
@@ -30,7 +29,7 @@ class State(msgspec.Struct, array_like=True):
     registers: dict[str, str]
 
 
-class Registers:
+class Registers(StateMachine):
     """`engine.ports.StateMachine`. `applied` hears of everything before it is done."""
 
     def __init__(self, applied: Applied) -> None:
@@ -81,9 +80,3 @@ class Registers:
 
     def leader_stopped(self) -> None:
         self.term = 0
-
-    def configuration_committed(self, configuration: Configuration, index: int) -> None:
-        """Nothing here depends on who is a member."""
-
-
-KINDS = (SET, APPEND, CAS)

@@ -7,11 +7,25 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 
+import msgspec
+
 from tests.sim.script import Action, Script, Settings
 
 KEYS = ("k0", "k1", "k2")
 STEPS = 60  # actions of a script, unless told otherwise
-TROUBLES = ("crash", "pause", "partition", "weather", "disk", "flip", "jump", "members", "transfer", "snapshot")
+TROUBLES = (
+    "crash",
+    "churn",
+    "pause",
+    "partition",
+    "weather",
+    "disk",
+    "flip",
+    "jump",
+    "members",
+    "transfer",
+    "snapshot",
+)
 
 
 def script_of(seed: int, *, steps: int = STEPS, nodes: int = 0) -> Script:
@@ -39,6 +53,13 @@ def script_of(seed: int, *, steps: int = STEPS, nodes: int = 0) -> Script:
     return Script(settings, tuple(Schedule(draw, settings, troubles).actions(steps)))
 
 
+class Trouble(msgspec.Struct):
+    """What begins it, some milliseconds apart at most, and what ends it, each at some time."""
+
+    begin: list[tuple[str, ...]]
+    end: list[tuple[str, ...]] = []
+
+
 class Schedule:
     """Keeps in mind what it has broken, so that most of the time a majority is well, and nothing stays broken for long."""
 
@@ -48,54 +69,56 @@ class Schedule:
         self._hosts = settings.nodes + settings.spares
         self._values = 0
         self._flipped = False
-        self._broken: list[Action] = []  # what ends a trouble, to be done some time
-        kinds: dict[str, Callable[[], Iterator[tuple[str, ...]]]] = {
+        kinds: dict[str, Callable[[], Trouble]] = {
             "crash": self._crash,
-            "pause": self._pause,
-            "partition": self._partition,
+            "churn": self._churn,
+            "pause": lambda: Trouble([("pause", self._who())], [("resume", "all")]),
+            "partition": lambda: Trouble([self._partition()], [("mend",)]),
             "weather": self._weather,
             "disk": self._disk,
             "flip": self._flip,
             "jump": self._jump,
             "members": self._members,
-            "transfer": lambda: iter([("transfer", self._number())]),
-            "snapshot": lambda: iter([("snapshot", self._who())]),
+            "transfer": lambda: Trouble([("transfer", self._number())]),
+            "snapshot": lambda: Trouble([("snapshot", self._who())]),
         }
         self._troubles = [kinds[trouble] for trouble in troubles]
 
     def actions(self, steps: int) -> Iterator[Action]:
         draw = self._draw
         at_ms = 300 if draw.random() < 0.8 else 0  # most begin with a leader
-        heals: list[tuple[int, tuple[str, ...]]] = []
+        ends: list[tuple[int, tuple[str, ...]]] = []
         for _ in range(steps):
-            heals.sort()
-            if heals and heals[0][0] <= at_ms:
-                _, words = heals.pop(0)
-                yield Action(at_ms, words[0], words[1:])
+            ends.sort()
+            if ends and ends[0][0] <= at_ms:
+                _, words = ends.pop(0)
+                yield action(at_ms, words)
             elif draw.random() < 0.3:
-                trouble = iter(draw.choice(self._troubles)())
-                words = next(trouble)
-                yield Action(at_ms, words[0], words[1:])
-                heals.extend((at_ms + self._duration_ms(), healing) for healing in trouble)
+                trouble = draw.choice(self._troubles)()
+                for words in trouble.begin:
+                    yield action(at_ms, words)
+                    at_ms += draw.choice((1, 1, 2, 5))
+                ends.extend((at_ms + self._duration_ms(), words) for words in trouble.end)
             else:
-                yield Action(at_ms, *self._operation())
+                yield action(at_ms, self._operation())
             at_ms += draw.choice((0, 0, 1, 5, 20, 60, 100, 150, 300))
-        for heal_ms, words in sorted(heals):
-            at_ms = max(at_ms, heal_ms)
-            yield Action(at_ms, words[0], words[1:])
+        for end_ms, words in sorted(ends):
+            at_ms = max(at_ms, end_ms)
+            yield action(at_ms, words)
 
     def _duration_ms(self) -> int:
-        return self._draw.choice((20, 150, 400, 400, 800, 1500))
+        return self._draw.choice((3, 20, 150, 400, 400, 800, 1500))
 
-    def _operation(self) -> tuple[str, tuple[str, ...]]:
+    def _operation(self) -> tuple[str, ...]:
         draw = self._draw
         kind = draw.choices(("read", "set", "append", "cas"), (35, 15, 35, 15))[0]
         key = KEYS[min(int(draw.expovariate(1.0)), len(KEYS) - 1)]
         at = f"@{draw.choice((self._number(), 'leader'))}"
-        if kind == "read":
-            return kind, (key, at)
+        return (kind, key, at) if kind == "read" else (kind, key, self._value(kind), at)
+
+    def _value(self, kind: str) -> str:
         self._values += 1
-        return kind, (key, f"{kind[0]}{self._values}.", at)
+        return f"{kind[0]}{self._values}."
 
     def _number(self) -> str:
         return str(self._draw.randrange(self._hosts))
@@ -103,65 +126,65 @@ class Schedule:
     def _who(self) -> str:
         return "leader" if self._draw.random() < 0.4 else self._number()
 
-    # Each trouble first yields what begins it, then what ends it.
+    def _crash(self) -> Trouble:
+        who = "all" if self._draw.random() < 0.15 else self._who()
+        return Trouble([("crash", who, self._draw.choice(("lost", "torn", "kept")))], [("restart", "all")])
 
-    def _crash(self) -> Iterator[tuple[str, ...]]:
-        survives = self._draw.choice(("lost", "torn", "kept"))
-        if self._draw.random() < 0.15:
-            yield ("crash", "all", survives)
-            yield ("restart", "all")
-        else:
-            yield ("crash", self._who(), survives)
-            yield ("restart", "all")
+    def _churn(self) -> Trouble:
+        """A leader is gone as soon as it has something that few others have (Raft, figure 8)."""
+        append = ("append", KEYS[0], self._value("append"), "@leader")
+        match self._draw.choice(("crash", "isolate", "mute", "pause")):
+            case "crash":
+                return Trouble([append, ("crash", "leader", "kept")], [("restart", "all")])
+            case "pause":
+                return Trouble([append, ("pause", "leader")], [("resume", "all")])
+            case how:
+                return Trouble([append, (how, "leader")], [("mend",)])
 
-    def _pause(self) -> Iterator[tuple[str, ...]]:
-        yield ("pause", self._who())
-        yield ("resume", "all")
-
-    def _partition(self) -> Iterator[tuple[str, ...]]:
+    def _partition(self) -> tuple[str, ...]:
         draw = self._draw
         kind = draw.choice(("halves", "halves", "isolate", "mute", "deaf", "oneway", "ring", "bridge"))
         match kind:
             case "halves":
                 sides = [draw.random() < 0.5 for _ in range(self._hosts)]
-                yield (
-                    kind,
-                    "|".join(",".join(str(n) for n, side in enumerate(sides) if side is s) for s in (True, False)),
-                )
+                halves = (",".join(str(n) for n, side in enumerate(sides) if side is half) for half in (True, False))
+                return (kind, "|".join(halves))
             case "oneway":
-                yield (kind, self._who(), self._number())
+                return (kind, self._who(), self._number())
             case "ring":
-                yield (kind,)
+                return (kind,)
             case _:
-                yield (kind, self._who())
-        yield ("mend",)
+                return (kind, self._who())
 
-    def _weather(self) -> Iterator[tuple[str, ...]]:
-        draw = self._draw
-        yield ("weather", *(str(draw.choice((0, 50, 300))) for _ in range(3)))
+    def _weather(self) -> Trouble:
+        worse = [str(self._draw.choice((0, 50, 300))) for _ in range(3)]
         settings = self._settings
-        yield ("weather", str(settings.dropped), str(settings.doubled), str(settings.late))
+        usual = (str(settings.dropped), str(settings.doubled), str(settings.late))
+        return Trouble([("weather", *worse)], [("weather", *usual)])
 
-    def _disk(self) -> Iterator[tuple[str, ...]]:
+    def _disk(self) -> Trouble:
         who = self._number()
-        yield ("disk", who, self._draw.choice(("full", "broken", "slow", "slow")))
-        yield ("disk", who, "well")
+        how = self._draw.choice(("full", "broken", "slow", "slow"))
+        return Trouble([("disk", who, how)], [("disk", who, "well")])
 
-    def _flip(self) -> Iterator[tuple[str, ...]]:
+    def _flip(self) -> Trouble:
         # A log with a flipped bit is no log any more: that costs one member, and no cluster survives more than a minority.
-        if self._flipped or self._settings.spares:
-            yield ("flip", self._number(), "snapshot")
-        else:
-            self._flipped = True
-            yield ("flip", self._number(), self._draw.choice(("log", "snapshot")))
+        what = "snapshot" if self._flipped or self._settings.spares else self._draw.choice(("log", "snapshot"))
+        self._flipped = self._flipped or what == "log"
+        return Trouble([("flip", self._number(), what)])
 
-    def _jump(self) -> Iterator[tuple[str, ...]]:
-        yield ("jump", self._who(), str(self._draw.choice((50, 150, 1000, 60_000))))
+    def _jump(self) -> Trouble:
+        return Trouble([("jump", self._who(), str(self._draw.choice((50, 150, 1000, 60_000))))])
 
-    def _members(self) -> Iterator[tuple[str, ...]]:
+    def _members(self) -> Trouble:
         draw = self._draw
         if draw.random() < 0.25:
-            yield ("learner", self._number())
-            return
+            return Trouble([("learner", self._number())])
         count = draw.randint(2 if self._settings.nodes == 3 else 3, self._hosts)
-        yield ("members", ",".join(map(str, sorted(draw.sample(range(self._hosts), count)))))
+        change = ("members", ",".join(map(str, sorted(draw.sample(range(self._hosts), count)))))
+        # The moment in which some know of it and others do not is the one to be cut in two.
+        return Trouble([change, self._partition()], [("mend",)]) if draw.random() < 0.4 else Trouble([change])
+
+
+def action(at_ms: int, words: tuple[str, ...]) -> Action:
+    return Action(at_ms, words[0], words[1:])

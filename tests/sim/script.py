@@ -24,7 +24,7 @@ ACTIONS = {
     "set": "KEY VALUE @WHO",
     "append": "KEY VALUE @WHO",
     "cas": "KEY VALUE @WHO: if it still holds what a client last heard that it holds",
-    "crash": "WHO lost|torn|kept: power off; of what was written and not synced nothing, a part, everything is there again",
+    "crash": "WHO|all lost|torn|kept: power off; of what was written and not synced nothing, a part, everything is there again",
     "restart": "WHO|all",
     "pause": "WHO: SIGSTOP; time goes on",
     "resume": "WHO|all",

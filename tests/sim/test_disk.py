@@ -7,7 +7,8 @@ from random import Random
 
 import pytest
 
-from nacosx._core.entry import DATA, CorruptEntryError, Entry
+from nacosx._core.entry import DATA, Entry
+from nacosx._core.segment import CorruptLogError
 from tests.sim.disk import Disk, DiskLog
 from tests.sim.loop import MS, Agenda, ProcessClock, ProcessLoop
 
@@ -109,11 +110,11 @@ def test_a_flipped_bit_is_found_when_it_is_read_and_at_the_next_start() -> None:
     machine.append(b"a")
     machine.run()
     machine.disk.flip_log()
-    with pytest.raises(CorruptEntryError):
+    with pytest.raises(CorruptLogError):
         machine.log.get(1)
-    with pytest.raises(CorruptEntryError):
+    with pytest.raises(CorruptLogError):
         machine.log.entries(1)
-    with pytest.raises(CorruptEntryError):
+    with pytest.raises(CorruptLogError):
         machine.crash("kept")
 
 
