@@ -12,6 +12,7 @@ forwarder, membership, refusals, limits, raft_metrics   proposals to the leader;
 alone       the other members of a group that has none
 recovery    how a group comes back from disk
 rooms_machine   the rooms as the state machine of a group
+address_book   which member of the cluster answers where
 rooms       the union of the durable commands, and the rooms behind one log
 reactions   event type → who reacts
 pusher      service pushes: merge, delay, ack, retry

@@ -1,0 +1,245 @@
+"""The connections other members make to this one: the door they come in by, and the node they then may call."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Coroutine
+from typing import Any, Protocol
+
+import capnp
+import msgspec
+
+from nacosx._core.wheel import Timeout
+from nacosx.engine.ports import PeerService
+from nacosx.engine.ticker import Ticker
+from nacosx.wire.peers_messages import SCHEMA, Letter, read, write
+from nacosx.wire.peers_proof import CLIENT, SERVER, Greeting, RefusedError, check, proof, verify
+from nacosx.wire.peers_stream import Stream
+
+log = logging.getLogger(__name__)
+
+HANDSHAKE_MS_MAX = 5_000
+STRANGERS_MAX = 64  # limit: connections that have not shown who they are
+# Calls kept back for the replies to come. More than a few are of no use; a call that is kept back must be answered well before
+# its caller gives up (`peers_link.CALL_MS_MAX`).
+HELD_MAX = 4
+HELD_MS_MAX = 200
+WORDS_MAX = (64 << 20) // 8  # limit: what one message may take, and what may be read of it
+CHUNK_BYTES_MAX = 4 << 20
+REPLIES_WAITING_MAX = 4096  # limit: replies that wait for a call to ride on; the oldest go, the caller asks again
+
+
+class Host(Protocol):
+    """What a door needs to know of the house."""
+
+    service: PeerService
+    secret: bytes
+    ticker: Ticker
+
+    def greeting(self) -> Greeting:
+        """Ours, with a new nonce."""
+
+    def standing(self) -> bytes:
+        """See `Node.standing` in the schema."""
+
+    def admit(self, guest: Guest, greeting: Greeting) -> None:
+        """It has shown that it is who its greeting says. RefusedError when it may not enter after all."""
+
+    def left(self, guest: Guest) -> None: ...
+
+
+class Guest:
+    """A connection from another member, or from somebody who has yet to show that."""
+
+    def __init__(self, host: Host, loop: asyncio.AbstractEventLoop, stream: Stream) -> None:
+        self.member = ""  # its id; empty before it has shown who it is
+        self._host = host
+        self._loop = loop
+        self._stream = stream
+        self._node = Node(host, loop, self)
+        self._rpc = capnp.TwoPartyServer(stream.kj, bootstrap=Door(host, self), traversal_limit_in_words=WORDS_MAX)
+        # Of bytes that are no Cap'n Proto the RPC system says farewell, and leaves the rest to us.
+        self._gone = self._rpc.on_disconnect()
+        self._gone.add_done_callback(lambda _: stream.close())
+        self._deadline: Timeout | None = host.ticker.schedule(HANDSHAKE_MS_MAX, self._on_deadline)
+
+    def enter(self, greeting: Greeting) -> Any:
+        self._host.admit(self, greeting)
+        self.member = greeting.member
+        self._stream.admitted = True
+        self._forget_deadline()
+        return self._node
+
+    def reply(self, letter: Letter) -> bool:
+        """Rides on a call that is held; False when there is none."""
+        return self._node.reply(letter)
+
+    def close(self) -> None:
+        """The rest follows when the stream says that it ended."""
+        self._stream.close()
+
+    def closed(self) -> None:
+        self._forget_deadline()
+        self._gone.cancel()
+        self._node.close()
+        self._rpc.close()
+        self._host.left(self)
+
+    def _on_deadline(self, _: object) -> None:
+        self._deadline = None
+        log.info("somebody connected to the port of the members and did not say who it is")
+        self._stream.abort()
+
+    def _forget_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+
+class Door(SCHEMA.Door.Server):  # type: ignore[misc]
+    """Lets members in. pycapnp looks for `<method>_context`."""
+
+    def __init__(self, host: Host, guest: Guest) -> None:
+        self._host = host
+        self._guest = guest
+        self._client: Greeting | None = None
+        self._server: Greeting | None = None
+
+    async def hello_context(self, context: Any) -> None:
+        try:
+            if self._client is not None:
+                raise RefusedError("one greeting is enough")
+            self._client = client = read_greeting(context.params.greeting)
+            server = self._host.greeting()
+            check(client, server.version)
+        except RefusedError as error:
+            context.results.refused = str(error)
+            return
+        self._server = server
+        greeted = context.results.init("greeted")
+        write_greeting(greeted.init("greeting"), server)
+        greeted.proof = proof(self._host.secret, SERVER, client, server)
+
+    async def enter_context(self, context: Any) -> None:
+        client, server, self._server = self._client, self._server, None  # one attempt
+        try:
+            if client is None or server is None:
+                raise RefusedError("say hello first")
+            verify(context.params.proof, self._host.secret, CLIENT, client, server)
+            node = self._guest.enter(client)
+        except RefusedError as error:
+            log.warning("%s was refused: %s", client.address if client is not None else "somebody", error)
+            context.results.refused = str(error)
+            return
+        context.results.node = node
+
+
+class Node(SCHEMA.Node.Server):  # type: ignore[misc]
+    """What a member may call."""
+
+    def __init__(self, host: Host, loop: asyncio.AbstractEventLoop, guest: Guest) -> None:
+        self._host = host
+        self._loop = loop
+        self._guest = guest
+        self._held: deque[tuple[Any, asyncio.Future[None]]] = deque()  # calls to `deliver`, the oldest first
+        self._replies: deque[Letter] = deque(maxlen=REPLIES_WAITING_MAX)
+        self._flushing = False
+        self._sweep: Timeout | None = None
+
+    def deliver_context(self, context: Any) -> Coroutine[Any, Any, None]:
+        """Runs inside pycapnp's turn: a message is with the rules before any task is made."""
+        service, sender = self._host.service, self._guest.member
+        answered = self._loop.create_future()
+        self._held.append((context, answered))
+        try:
+            for group, message in read(context.params.messages):
+                service.on_message(sender, group, message)
+        except Exception:
+            # Garbage, or a bug of ours. Neither gets better by going on with this connection.
+            log.exception("a message of %s could not be taken", sender)
+            self._loop.call_soon(self._guest.close)
+        context.release_params()
+        while len(self._held) > HELD_MAX:
+            self._answer(())
+        if self._sweep is None:
+            self._sweep = self._host.ticker.schedule(HELD_MS_MAX, self._release)
+        return held(answered)
+
+    def reply(self, letter: Letter) -> bool:
+        if not self._held:
+            return False
+        self._replies.append(letter)
+        if not self._flushing:
+            self._flushing = True
+            self._loop.call_soon(self._flush)
+        return True
+
+    def _flush(self) -> None:
+        self._flushing = False
+        if self._held and self._replies:
+            replies = tuple(self._replies)
+            self._replies.clear()
+            self._answer(replies)
+
+    def _answer(self, replies: tuple[Letter, ...]) -> None:
+        context, answered = self._held.popleft()
+        if answered.done():  # the caller has gone
+            return
+        if replies:
+            write(context.results.init("replies", len(replies)), replies)
+        answered.set_result(None)
+
+    def _release(self, _: object) -> None:
+        """What has waited long enough is answered without a reply."""
+        self._sweep = None
+        self._flush()
+        while self._held:
+            self._answer(())
+
+    def close(self) -> None:
+        if self._sweep is not None:
+            self._sweep.cancel()
+            self._sweep = None
+        self._held.clear()  # pycapnp cancels their tasks
+        self._replies.clear()
+
+    async def fetch_context(self, context: Any) -> None:
+        params = context.params
+        try:
+            if params.size > CHUNK_BYTES_MAX:
+                raise OSError(f"a chunk has at most {CHUNK_BYTES_MAX} bytes")
+            chunk = self._host.service.read_chunk(params.group, params.index, params.offset, params.size)
+        except OSError as error:
+            context.results.refused = str(error)
+        else:
+            context.results.data = chunk
+
+    async def forward_context(self, context: Any) -> None:
+        params = context.params
+        try:
+            places = await self._host.service.on_proposals(params.group, list(params.proposals))
+        except OSError as error:
+            context.results.refused = str(error)
+            return
+        into = context.results.init("replies", len(places))
+        for number, place in enumerate(places):
+            built = into[number]
+            built.index, built.term, built.error, built.leader = place.index, place.term, place.error, place.leader
+
+    async def standing_context(self, context: Any) -> None:
+        context.results.standing = self._host.standing()
+
+
+async def held(answered: asyncio.Future[None]) -> None:
+    await answered
+
+
+def read_greeting(greeting: Any) -> Greeting:
+    return Greeting(greeting.version, greeting.nonce, greeting.member, greeting.address)
+
+
+def write_greeting(into: Any, greeting: Greeting) -> None:
+    for name, value in msgspec.structs.asdict(greeting).items():
+        setattr(into, name, value)

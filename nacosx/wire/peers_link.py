@@ -1,0 +1,360 @@
+"""A connection this member makes to another one: dial, handshake, calls, and again when it breaks.
+
+Only the address is known at first; who answers there is learned by the handshake. Messages gather for one turn of the loop and
+leave in one call. Nothing here is sure to arrive: what cannot be sent soon is dropped, and the rules of Raft send it again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol, TypeVar
+
+import capnp
+
+from nacosx._core.entry import CorruptEntryError
+from nacosx._core.wheel import Timeout
+from nacosx.engine.ports import ForwardReply, PeerService
+from nacosx.engine.ticker import Ticker
+from nacosx.raft.messages import AppendEntries, Heartbeat
+from nacosx.wire.peers_door import WORDS_MAX, read_greeting, write_greeting
+from nacosx.wire.peers_messages import SCHEMA, Letter, read, write
+from nacosx.wire.peers_proof import CLIENT, SERVER, Greeting, RefusedError, check, proof, verify
+from nacosx.wire.peers_stream import Stream
+
+log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+CONNECT_MS_MAX = 2_000
+HANDSHAKE_MS_MAX = 3_000
+CALL_MS_MAX = 3_000  # a call without an answer for so long: the other side hangs, or the way to it is cut
+# Between two attempts to connect; a random part, so that members do not dial in step.
+RECONNECT_MS_MIN = 20
+RECONNECT_MS_MAX = 1_000
+
+CALL_BYTES_MAX = 1 << 20  # one call is closed when it holds this; one message may be larger
+UNANSWERED_BYTES_MAX = 16 << 20  # limit: of calls under way; more wait
+QUEUED_BYTES_MAX = 32 << 20  # limit: of messages that wait; more appends and heartbeats are dropped
+QUEUED_MAX = 16_384  # limit: of messages that wait
+OFFLINE_MAX = 64  # limit: of messages kept while there is no connection, the newest
+
+
+class Owner(Protocol):
+    """What a link needs to know of the house."""
+
+    service: PeerService
+    secret: bytes
+    ticker: Ticker
+    tls: ssl.SSLContext | None
+
+    def greeting(self) -> Greeting: ...
+
+    def random_below(self, bound: int) -> int: ...
+
+    def linked(self, link: Link, greeting: Greeting) -> None:
+        """RefusedError: this connection is not wanted. Then the link may have been ended."""
+
+    def unlinked(self, link: Link) -> None: ...
+
+
+class Link:
+    """To one address. `member` is who answered there; its id stays known while the link is down."""
+
+    def __init__(self, owner: Owner, loop: asyncio.AbstractEventLoop, address: str) -> None:
+        self.address = address
+        self.member = ""
+        self._owner = owner
+        self._loop = loop
+        self._node: Any = None  # while connected
+        self._stream: Stream | None = None
+        self._ended: asyncio.Future[None] | None = None  # of this connection
+        self._pause: asyncio.Future[None] | None = None  # between two attempts
+        self._attempts = 0  # since it was last connected
+        self._task: asyncio.Task[None] | None = None
+        # Messages that wait, those of this turn of the loop included.
+        self._queue: deque[Letter] = deque()
+        self._queued_bytes = 0
+        self._flushing = False
+        # Calls under way.
+        self._calls: set[asyncio.Task[None]] = set()
+        self._sent: deque[int] = deque()  # when, of every call without an answer; answers come in order, nearly
+        self._unanswered_bytes = 0
+        self._deadline: Timeout | None = None
+        self.dropped = 0  # messages, ever
+
+    @property
+    def connected(self) -> bool:
+        return self._node is not None
+
+    @property
+    def _full(self) -> bool:
+        return self._queued_bytes >= QUEUED_BYTES_MAX or len(self._queue) >= QUEUED_MAX
+
+    def start(self) -> None:
+        self._task = self._loop.create_task(self._run())
+
+    async def stop(self) -> None:
+        task, self._task = self._task, None
+        if task is not None and task is not asyncio.current_task():
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    def nudge(self) -> None:
+        """There is reason to believe that somebody answers there now."""
+        self._attempts = 0
+        self._end_pause()
+
+    def _end_pause(self, _: object = None) -> None:
+        if self._pause is not None and not self._pause.done():
+            self._pause.set_result(None)
+
+    # --- messages ----------------------------------------------------------------------------------------------------
+
+    def send(self, letter: Letter) -> None:
+        queue = self._queue
+        if self._node is None:
+            if letter.entries:  # it would be old, and will be sent again
+                self.dropped += 1
+                return
+            if len(queue) >= OFFLINE_MAX:
+                self._queued_bytes -= queue.popleft().size
+                self.dropped += 1
+        elif self._full and type(letter.message) in (AppendEntries, Heartbeat):
+            self.dropped += 1
+            return
+        queue.append(letter)
+        self._queued_bytes += letter.size
+        if not self._flushing and self._node is not None:
+            self._flushing = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flushing = False
+        while self._queue and self._node is not None and self._unanswered_bytes < UNANSWERED_BYTES_MAX:
+            letters = [self._queue.popleft()]
+            size = letters[0].size
+            while self._queue and size + self._queue[0].size <= CALL_BYTES_MAX:
+                letter = self._queue.popleft()
+                letters.append(letter)
+                size += letter.size
+            self._queued_bytes -= size
+            self._deliver(letters, size)
+
+    def _deliver(self, letters: Sequence[Letter], size: int) -> None:
+        request = self._node._request("deliver")
+        write(request.init("messages", len(letters)), letters)
+        promise = request.send()  # io, at the end of this turn
+        self._sent.append(self._owner.ticker.now_ms())
+        self._unanswered_bytes += size
+        if self._deadline is None:
+            self._deadline = self._owner.ticker.schedule(CALL_MS_MAX, self._check_deadline)
+        call = self._loop.create_task(self._answered(promise, size, self._stream))
+        self._calls.add(call)
+        call.add_done_callback(self._calls.discard)
+
+    async def _answered(self, promise: Any, size: int, stream: Stream | None) -> None:
+        try:
+            response = await promise
+        except capnp.KjException as error:
+            if stream is self._stream:
+                self._break(error)
+            return
+        if stream is not self._stream:  # the answer of a connection that has ended
+            return
+        self._sent.popleft()
+        self._unanswered_bytes -= size
+        service, member = self._owner.service, self.member
+        try:
+            for group, message in read(response.replies):
+                service.on_message(member, group, message)
+        except (capnp.KjException, CorruptEntryError) as error:
+            self._break(error)
+        except Exception as error:
+            log.exception("a reply of %s could not be taken", member)
+            self._break(error)
+        if self._queue and not self._flushing:
+            self._flush()
+
+    def _check_deadline(self, _: object) -> None:
+        self._deadline = None
+        if not self._sent:
+            return
+        waited_ms = self._owner.ticker.now_ms() - self._sent[0]
+        if waited_ms >= CALL_MS_MAX:
+            self._break(TimeoutError(f"no answer for {waited_ms} ms"))
+        else:
+            self._deadline = self._owner.ticker.schedule(CALL_MS_MAX - waited_ms, self._check_deadline)
+
+    # --- calls with an answer of their own ----------------------------------------------------------------------------
+
+    async def fetch(self, group: str, index: int, offset: int, size: int) -> bytes:
+        """OSError."""
+        chunk = await self._ask(lambda node: node.fetch(group, index, offset, size))
+        if str(chunk.which()) != "data":
+            raise OSError(chunk.refused)
+        return bytes(chunk.data)
+
+    async def forward(self, group: str, proposals: Sequence[bytes]) -> list[ForwardReply]:
+        """OSError."""
+        placed = await self._ask(lambda node: node.forward(group, list(proposals)))
+        if str(placed.which()) != "replies":
+            raise OSError(placed.refused)
+        return [ForwardReply(place.index, place.term, place.error, place.leader) for place in placed.replies]
+
+    async def standing(self) -> bytes:
+        """OSError."""
+        return bytes((await self._ask(lambda node: node.standing())).standing)
+
+    async def _ask(self, call: Callable[[Any], Awaitable[Result]]) -> Result:
+        if self._node is None:
+            raise OSError(f"there is no connection to {self.address}")
+        return await within(self._owner.ticker, CALL_MS_MAX, self._kj(call(self._node)))
+
+    @staticmethod
+    async def _kj(awaitable: Awaitable[Result]) -> Result:
+        """pycapnp's error as one of ours."""
+        try:
+            return await awaitable
+        except capnp.KjException as error:
+            raise OSError(error.description) from error
+
+    # --- the connection -----------------------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        """Until it is cancelled."""
+        while True:
+            self._ended = self._loop.create_future()
+            rpc = None
+            try:
+                rpc = await self._connect()
+                await self._ended
+            except OSError as error:
+                log.log(
+                    logging.WARNING if isinstance(error, RefusedError) else logging.DEBUG,
+                    "no connection to %s: %s", self.address, error,
+                )  # fmt: skip
+            finally:
+                self._disconnected(rpc)
+            await self._wait()
+
+    async def _connect(self) -> Any:
+        """The RPC system, once the other side has shown who it is. OSError."""
+        owner = self._owner
+        host, _, port = self.address.rpartition(":")
+        _, stream = await within(
+            owner.ticker,
+            CONNECT_MS_MAX,
+            self._loop.create_connection(
+                lambda: Stream(lambda _: None, self._closed, admitted=True),
+                host.strip("[]"),
+                int(port),
+                ssl=owner.tls,
+            ),
+        )
+        self._stream = stream
+        rpc = capnp.TwoPartyClient(stream.kj, traversal_limit_in_words=WORDS_MAX)
+        try:
+            node, greeting = await within(owner.ticker, HANDSHAKE_MS_MAX, self._kj(self._handshake(rpc)))
+            if greeting.member != self.member:
+                self._forget_queue()  # it was meant for somebody else
+                self.member = greeting.member
+            owner.linked(self, greeting)
+        except BaseException:
+            rpc.close()
+            raise
+        self._attempts = 0
+        self._node = node
+        self._flush()
+        return rpc
+
+    async def _handshake(self, rpc: Any) -> tuple[Any, Greeting]:
+        door = rpc.bootstrap().cast_as(SCHEMA.Door)
+        client = self._owner.greeting()
+        hello = door._request("hello")
+        write_greeting(hello.init("greeting"), client)
+        welcome = await hello.send()
+        if str(welcome.which()) != "greeted":
+            raise RefusedError(welcome.refused)
+        server = read_greeting(welcome.greeted.greeting)
+        check(server, client.version)
+        verify(welcome.greeted.proof, self._owner.secret, SERVER, client, server)
+        entrance = await door.enter(proof(self._owner.secret, CLIENT, client, server))
+        if str(entrance.which()) != "node":
+            raise RefusedError(entrance.refused)
+        return entrance.node, server
+
+    def _closed(self, stream: Stream) -> None:
+        if stream is self._stream:
+            self._break(ConnectionResetError("closed by the other side"))
+
+    def _break(self, error: Exception) -> None:
+        """Ends this connection; the next attempt follows."""
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_exception(
+                error if isinstance(error, OSError) else ConnectionAbortedError(str(error) or repr(error))
+            )
+
+    def _disconnected(self, rpc: Any) -> None:
+        was_connected = self._node is not None
+        self._node = None
+        if rpc is not None:
+            rpc.close()
+        if self._stream is not None:
+            self._stream.abort()
+            self._stream = None
+        if self._ended is not None and self._ended.done() and not self._ended.cancelled():
+            self._ended.exception()  # seen, or of no interest any more
+        for call in self._calls:
+            call.cancel()
+        self._sent.clear()
+        self._unanswered_bytes = 0
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        self._forget_queue()
+        if was_connected:
+            self._owner.unlinked(self)
+
+    def _forget_queue(self) -> None:
+        self.dropped += len(self._queue)
+        self._queue.clear()
+        self._queued_bytes = 0
+
+    async def _wait(self) -> None:
+        """20 ms, doubled after every failure up to 1 s, and up to half as much again by chance."""
+        delay_ms = min(RECONNECT_MS_MAX, RECONNECT_MS_MIN << min(self._attempts, 16))
+        delay_ms += self._owner.random_below(delay_ms // 2)
+        self._attempts += 1
+        self._pause = pause = self._loop.create_future()
+        timeout = self._owner.ticker.schedule(delay_ms, self._end_pause)
+        try:
+            await pause
+        finally:
+            timeout.cancel()
+            self._pause = None
+
+
+async def within(ticker: Ticker, delay_ms: int, awaitable: Awaitable[Result]) -> Result:
+    """TimeoutError (an OSError) when it takes longer; it is cancelled then."""
+    task = asyncio.ensure_future(awaitable)
+    late = False
+
+    def on_deadline(_: object) -> None:
+        nonlocal late
+        late = True
+        task.cancel()
+
+    timeout = ticker.schedule(delay_ms, on_deadline)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if late and task.cancelled():
+            raise TimeoutError(f"not within {delay_ms} ms") from None
+        task.cancel()
+        raise
+    finally:
+        timeout.cancel()

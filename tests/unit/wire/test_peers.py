@@ -1,0 +1,193 @@
+"""Members that talk over Cap'n Proto RPC: what is sent arrives in order, from whom it says, and breaks heal by themselves."""
+
+from __future__ import annotations
+
+import capnp
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nacosx._core.entry import CONFIGURATION, DATA, Configuration, Entry
+from nacosx.engine.ports import ForwardReply
+from nacosx.raft.messages import (
+    AppendEntries,
+    AppendEntriesReply,
+    Heartbeat,
+    HeartbeatReply,
+    InstallSnapshot,
+    InstallSnapshotReply,
+    Message,
+    ReadIndex,
+    ReadIndexReply,
+    RequestVote,
+    RequestVoteReply,
+    TimeoutNow,
+)
+from nacosx.wire import peers_link
+from nacosx.wire.peers_messages import SCHEMA, Letter, read, write
+from tests.unit.wire.peers_house import Member, eventually, met, run, running
+
+UINT64 = st.integers(0, 2**64 - 1)
+ENTRIES = st.lists(st.builds(Entry, UINT64, UINT64, st.sampled_from((DATA, CONFIGURATION)), st.binary(max_size=64)))
+CONFIGURATIONS = st.lists(st.text(min_size=1, max_size=8), max_size=5, unique=True).map(Configuration)
+MESSAGES = st.one_of(
+    st.builds(RequestVote, UINT64, UINT64, UINT64, st.booleans(), st.booleans()),
+    st.builds(RequestVoteReply, UINT64, st.booleans(), st.booleans()),
+    st.builds(AppendEntries, UINT64, UINT64, UINT64, UINT64, UINT64, ENTRIES),
+    st.builds(AppendEntriesReply, UINT64, UINT64, st.booleans(), UINT64, UINT64),
+    st.builds(Heartbeat, UINT64, UINT64, UINT64),
+    st.builds(HeartbeatReply, UINT64, UINT64),
+    st.builds(InstallSnapshot, UINT64, UINT64, UINT64, CONFIGURATIONS, UINT64),
+    st.builds(InstallSnapshotReply, UINT64, st.booleans(), UINT64),
+    st.builds(TimeoutNow, UINT64),
+    st.builds(ReadIndex, UINT64),
+    st.builds(ReadIndexReply, UINT64, st.none() | UINT64),
+)
+
+
+@given(st.lists(st.tuples(st.text(max_size=8), MESSAGES), max_size=5))
+def test_every_message_is_read_as_it_was_written(letters: list[tuple[str, Message]]) -> None:
+    built = capnp._MallocMessageBuilder().init_root(SCHEMA.Node.schema.methods["deliver"].param_type)
+    write(built.init("messages", len(letters)), [Letter(group, message) for group, message in letters])
+    assert list(read(built.as_reader().messages)) == letters
+
+
+def appends(count: int, size: int = 16) -> list[AppendEntries]:
+    return [
+        AppendEntries(1, number, number, 1, 0, [Entry(number + 1, 1, DATA, bytes(size))]) for number in range(count)
+    ]
+
+
+def test_messages_arrive_in_order_and_replies_ride_back() -> None:
+    async def story() -> None:
+        a, b = Member("a"), Member("b")
+
+        def answer(sender: str, group: str, message: Message) -> None:
+            if isinstance(message, AppendEntries):
+                b.peers.send(sender, group, AppendEntriesReply(1, message.sequence, True, message.sequence + 1))
+
+        async with running(a, b):
+            await met(a, b)
+            b.service.on = answer
+            sent = appends(500)
+            for message in sent:
+                a.peers.send("b", "g", message)
+            await eventually(lambda: len(a.service.received) == 500)
+            assert b.service.received == [("a", "g", message) for message in sent]
+            assert a.service.received == [("b", "g", AppendEntriesReply(1, n, True, n + 1)) for n in range(500)]
+
+    run(story)
+
+
+def test_whoever_has_no_call_to_ride_on_makes_one() -> None:
+    async def story() -> None:
+        a, b = Member("a"), Member("b")
+        async with running(a, b):
+            await met(a, b)
+            b.peers.send("a", "g", HeartbeatReply(1, 1))
+            b.peers.send("a", "g", TimeoutNow(3))
+            await eventually(lambda: len(a.service.received) == 2)
+            assert a.service.received == [("b", "g", HeartbeatReply(1, 1)), ("b", "g", TimeoutNow(3))]
+
+    run(story)
+
+
+def test_a_flood_of_large_appends_is_slowed_down_and_arrives() -> None:
+    """64 MiB at once: more than may be under way, less than may wait once some is."""
+
+    async def story() -> None:
+        a, b = Member("a"), Member("b")
+        async with running(a, b):
+            await met(a, b)
+            count = (peers_link.QUEUED_BYTES_MAX >> 20) - 1
+            sent = appends(count, 1 << 20)
+            for message in sent:
+                a.peers.send("b", "g", message)
+            await eventually(lambda: len(b.service.received) == count)
+            assert [message for _, _, message in b.service.received] == sent
+
+    run(story)
+
+
+def test_what_is_too_much_to_wait_is_dropped_and_the_rest_goes_on() -> None:
+    async def story() -> None:
+        a, b = Member("a"), Member("b")
+        async with running(a, b):
+            await met(a, b)
+            beyond = 10
+            for message in appends((peers_link.QUEUED_BYTES_MAX >> 20) + beyond, 1 << 20):
+                a.peers.send("b", "g", message)
+            a.peers.send("b", "g", RequestVote(9, 1, 1))  # a vote is never too much
+            await eventually(lambda: ("a", "g", RequestVote(9, 1, 1)) in b.service.received)
+            assert len(b.service.received) == (peers_link.QUEUED_BYTES_MAX >> 20) + 1
+            a.peers.send("b", "g", appends(1)[0])
+            await eventually(lambda: b.service.received[-1][2] == appends(1)[0])
+
+    run(story)
+
+
+def test_chunks_proposals_and_standings_are_asked_for() -> None:
+    async def story() -> None:
+        a, b = Member("a"), Member("b")
+        async with running(a, b):
+            await met(a, b)
+            assert await a.peers.fetch("b", "g", 3, 90, 64) == bytes([3]) * 10
+            with pytest.raises(OSError, match="there is no group h"):
+                await a.peers.fetch("b", "h", 3, 0, 64)
+            with pytest.raises(OSError, match="at most"):
+                await a.peers.fetch("b", "g", 3, 0, 64 << 20)
+            places = await a.peers.forward("b", "g", [b"x", b"yy", b""])
+            assert places == [ForwardReply(1, 7), ForwardReply(2, 7), ForwardReply(error=1, leader="b")]
+            with pytest.raises(OSError, match="there is no group h"):
+                await a.peers.forward("b", "h", [b"x"])
+            assert await a.peers.ask_standing("b") == b"b"
+            with pytest.raises(OSError, match="nobody knows"):
+                await a.peers.ask_standing("c")
+
+    run(story)
+
+
+def test_a_member_that_comes_back_elsewhere_is_the_same_member() -> None:
+    """It knows the others; they learn of its new address when it comes in."""
+
+    async def story() -> None:
+        a, b = Member("a"), Member("b")
+        async with running(a):
+            await b.start(a.address)
+            await met(a, b)
+            assert a.book.address("b") == b.address
+            await b.stop()
+            await eventually(lambda: not a.peers.connected("b"))
+            again = Member("b")
+            await again.start(a.address)
+            await met(a, again)
+            assert a.book.addresses == {"b": again.address}
+            a.peers.send("b", "g", TimeoutNow(1))
+            await eventually(lambda: again.service.received == [("a", "g", TimeoutNow(1))])
+            await again.stop()
+
+    run(story)
+
+
+def test_another_member_at_a_known_address_gets_nothing_meant_for_the_one_before() -> None:
+    async def story() -> None:
+        a, b = Member("a"), Member("b")
+        await a.start(b.address)
+        await b.start(a.address)
+        await met(a, b)
+        await b.stop()
+        await eventually(lambda: not a.peers.connected("b"))
+        a.peers.send("b", "g", TimeoutNow(1))
+        c = Member("c", port=b.port)
+        await c.start(a.address)
+        await met(a, c)
+        assert a.book.addresses == {"c": b.address}
+        a.peers.send("c", "g", TimeoutNow(2))
+        await eventually(lambda: bool(c.service.received))
+        assert c.service.received == [("a", "g", TimeoutNow(2))]
+        a.peers.send("b", "g", TimeoutNow(3))
+        assert a.peers.unreachable == 1
+        await c.stop()
+        await a.stop()
+
+    run(story)
