@@ -1,7 +1,7 @@
 """Compiles the C threads of the benchmarks, beside their source, when the source or what it is compiled against has changed.
 
-`python -m bench.core.build FOLDER -fsanitize=thread` makes a copy of the ring and of its threads in a folder, compiled with
-these flags: `ci/race` runs the stress there under ThreadSanitizer.
+`python -m bench.core.build FOLDER -fsanitize=thread` makes a copy of the ring and of its threads, and of the log, in a folder,
+compiled with these flags: `ci/race` runs their stress there under ThreadSanitizer.
 """
 
 from __future__ import annotations
@@ -18,8 +18,12 @@ ROOT = Path(__file__).parent.parent.parent
 CORE = "nacosx/_core"
 RING = (f"{CORE}/atomic.pxd", f"{CORE}/ring.pxd", f"{CORE}/ring.pyx")
 THREADS = ("bench/core/ring_threads.pyx",)
+LOG = tuple(
+    f"{CORE}/{name}.pyx"
+    for name in ("disk", "entry", "segment", "append_batcher", "flush", "recovery", "disk_thread", "wal")
+)
 NEEDED = ("nacosx/__init__.py", f"{CORE}/__init__.py", "bench/__init__.py", "bench/core/__init__.py")
-SCRIPTS = ("bench/core/build.py", "bench/core/topology.py", "bench/core/stress.py")
+SCRIPTS = ("bench/core/build.py", "bench/core/topology.py", "bench/core/stress.py", "bench/core/log_stress.py")
 
 
 def ring_threads() -> None:
@@ -31,11 +35,12 @@ def ring_threads() -> None:
 
 
 def copy_in(folder: Path, flags: Sequence[str]) -> None:
-    """The ring and its threads compiled anew in a folder, from which `python -m bench.core.stress` runs them."""
-    for name in (*NEEDED, *SCRIPTS, *RING, *THREADS):
+    """The same and the log compiled anew in a folder, from which `python -m bench.core.stress` and `log_stress` run."""
+    declarations = (name.replace(".pyx", ".pxd") for name in LOG)
+    for name in (*NEEDED, *SCRIPTS, *RING, *THREADS, *LOG, *(name for name in declarations if (ROOT / name).exists())):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
-    compile_in(folder, (RING[-1], *THREADS), flags)
+    compile_in(folder, (RING[-1], *THREADS, *LOG), flags)
 
 
 def compile_in(folder: Path, sources: Sequence[str], flags: Sequence[str]) -> None:

@@ -102,7 +102,8 @@ cdef void consume(DiskThread disk) noexcept nogil:
 cdef int64_t write_entries(RingBuffer ring, int64_t sequence, int64_t available) noexcept nogil:
     """Writes the entries that wait, up to something else or what one write takes; returns the sequence after them.
 
-    All writes come before all syncs: the file system makes more than one file durable with one commit of its journal.
+    All writes come before all syncs, for while one file is synced the others are on their way, too (ext4, one frame each of 4
+    logs: 0.54 instead of 0.63 ms).
     """
     cdef Event* event
     cdef Log* touched = NULL

@@ -61,7 +61,7 @@ import os
 from nacosx._core.entry import DATA_BYTES_MAX, KIND_MAX
 from nacosx._core.segment import CorruptLogError
 
-SEGMENT_BYTES = 16 << 20  # preallocated; a larger frame gets a larger segment
+SEGMENT_BYTES = 32 << 20  # preallocated; a larger frame gets a larger segment. Half of it: twice the beginnings of new ones
 PENDING_BYTES_MAX = 64 << 20  # limit: bytes that wait for the disk
 READ_BYTES_MAX = 1 << 20  # default of one read
 
@@ -367,8 +367,9 @@ cdef class Wal:
         cdef size_t size = 0
         cdef Window window = Window(NULL, 0, 0, 0, 0)
         cdef Run run
-        if first_index < self.log.first_index:
-            raise ValueError(f"entry {first_index} is no longer kept, the first is {self.log.first_index}")
+        cdef uint64_t kept = guarded(self.log, &self.log.first_index)
+        if first_index < kept:
+            raise ValueError(f"entry {first_index} is no longer kept, the first is {kept}")
         try:
             while size < bytes_max and fetch(self.log, first_index, &run, &window):
                 size += take(self.log, &run, &window, first_index, entries)
@@ -382,7 +383,7 @@ cdef class Wal:
         cdef Window window = Window(NULL, 0, 0, 0, 0)
         cdef Run run
         cdef list entries = []
-        if index < self.log.first_index:
+        if index < guarded(self.log, &self.log.first_index):
             return None
         try:
             if not fetch(self.log, index, &run, &window):
