@@ -8,6 +8,7 @@ import sys
 COMMANDS = {
     "serve": "bench.serve.command",
     "core": "bench.core.command",
+    "raft": "bench.raft.command",
 }  # command → module whose main(arguments) returns the exit status
 
 

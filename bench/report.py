@@ -8,6 +8,9 @@ A benchmark makes `Row`s, hands them to `publish`, and returns what that returns
 
 from __future__ import annotations
 
+import os
+import platform
+import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -72,6 +75,15 @@ def row(
         ratio=ours / rival if ours is not None and rival else None,
         bar=bar.words if bar else None,
         holds=bar.holds(ours, rival) if bar else None,
+    )
+
+
+def circumstances(rounds: int) -> str:
+    """What a figure cannot be understood without."""
+    git = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True)
+    return (
+        f"commit {git.stdout.strip() or 'unknown'}, Python {platform.python_version()}, Linux {platform.release()}, "
+        f"{os.cpu_count()} cores, load average {os.getloadavg()[0]:.2f} before; medians of {rounds} rounds"
     )
 
 

@@ -7,10 +7,7 @@ their jars on the first run.
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import statistics
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -21,8 +18,10 @@ import msgspec
 from bench import report
 from bench.core import idle, logs, rings, timers
 from bench.core.bars import BARS
-from bench.core.originals import Original, OriginalError, originals
+from bench.core.originals import originals
 from bench.core.scenario import QUICK, Effort, Scenario, UnsoundError
+from bench.driver import DriverError
+from bench.java import Original
 
 SCENARIOS: tuple[Scenario, ...] = (*rings.SCENARIOS, *timers.SCENARIOS, *logs.SCENARIOS, *idle.SCENARIOS)
 
@@ -43,14 +42,14 @@ def main(arguments: Sequence[str]) -> int:
     rounds = options.rounds or (1 if options.quick else 5)
     with_rivals = not options.without_rival
     opened: AbstractContextManager[dict[str, Original]] = originals() if with_rivals else nullcontext({})
-    remarks = [_circumstances(rounds)]
+    remarks = [report.circumstances(rounds)]
     rows: list[report.Row] = []
     try:
         with opened as started:
             for scenario in chosen:
                 figures = _side_by_side(scenario, started, rounds, effort, with_rivals=with_rivals)
                 rows += _rows(scenario, figures, judged=not options.quick)
-    except (OriginalError, UnsoundError) as error:
+    except (DriverError, UnsoundError) as error:
         print(error, file=sys.stderr)
         return 2
     if options.quick:
@@ -111,11 +110,3 @@ def _rows(scenario: Scenario, figures: Rounds, *, judged: bool) -> list[report.R
                 )
             )
     return rows
-
-
-def _circumstances(rounds: int) -> str:
-    git = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True)
-    return (
-        f"commit {git.stdout.strip() or 'unknown'}, Python {platform.python_version()}, Linux {platform.release()}, "
-        f"{os.cpu_count()} cores, load average {os.getloadavg()[0]:.2f} before; medians of {rounds} rounds"
-    )

@@ -20,8 +20,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from bench.core.originals import Original
 from bench.core.scenario import Effort, Rival, UnsoundError
+from bench.java import Original
 from nacosx._core.entry import Entry, encode
 from nacosx._core.wal import SEGMENT_BYTES, Wal
 

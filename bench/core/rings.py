@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bench.core.originals import DISRUPTORS, Original
+from bench.core.originals import DISRUPTORS
 from bench.core.scenario import Effort, Rival, UnsoundError
 from bench.core.topology import TOPOLOGIES, Topology, run
+from bench.java import Original
 
 STRATEGIES = ("yield", "block")
 NAMES = ("1P1C", "3P1C", "pipeline", "diamond")

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import msgspec
 
-from bench.core.originals import Original
+from bench.java import Original
 
 
 class Effort(msgspec.Struct, frozen=True):

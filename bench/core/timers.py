@@ -20,8 +20,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from bench.core.originals import DISRUPTORS, PARALLEL, Original
+from bench.core.originals import DISRUPTORS, PARALLEL
 from bench.core.scenario import Effort, Rival, UnsoundError
+from bench.java import Original
 from nacosx._core.wheel import Timeout
 from nacosx.clock import SystemClock
 from nacosx.engine.timer_thread import TimerThread

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import statistics
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -135,9 +133,4 @@ def _rows(scenario: Scenario, figures: dict[str, Rounds], *, judged: bool) -> li
 
 
 def _circumstances(rounds: int, effort: Effort) -> str:
-    git = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True)
-    return (
-        f"commit {git.stdout.strip() or 'unknown'}, Python {platform.python_version()}, Linux {platform.release()}, "
-        f"{os.cpu_count()} cores, load average {os.getloadavg()[0]:.2f} before; "
-        f"medians of {rounds} rounds of {effort.seconds:g} s"
-    )
+    return f"{report.circumstances(rounds)} of {effort.seconds:g} s"

@@ -91,7 +91,15 @@ class GrpcLine:
         "pushes",
     )
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        path: bytes = b"/Request/request",
+        bi_path: bytes = b"/BiRequestStream/requestBiStream",
+    ) -> None:
+        """`path`: of the unary calls. `bi_path`: of the bi-directional stream; empty: there is none."""
         self._sock = connect(host, port)
         self._fd = self._sock.fileno()
         self._send = self._sock.sendall
@@ -100,24 +108,18 @@ class GrpcLine:
         self._parts: list[bytes] = []
         self._bi_rest = b""
         self._received = 0
-        self._stream = BI_STREAM  # of the unary call in flight or last done
+        self._stream = BI_STREAM if bi_path else -1  # of the unary call in flight or last done
         self._send_window = WINDOW_DEFAULT
         self._bi_window = WINDOW_DEFAULT
         self.pushes: list[Push] = []
         authority = f"{host}:{port}".encode()
-        self._first_block: bytes | None = _header_block(b"/Request/request", authority, indexing=True)
+        self._first_block: bytes | None = _header_block(path, authority, indexing=True)
         settings = _setting.pack(INITIAL_WINDOW_SIZE, WINDOW_MAX)
-        self._send(
-            PREFACE
-            + frame(SETTINGS, 0, 0, settings)
-            + frame(WINDOW_UPDATE, 0, 0, _u32.pack(WINDOW_MAX - WINDOW_DEFAULT))
-            + frame(
-                HEADERS,
-                END_HEADERS,
-                BI_STREAM,
-                _header_block(b"/BiRequestStream/requestBiStream", authority, indexing=False),
-            )
-        )
+        opening = PREFACE + frame(SETTINGS, 0, 0, settings)
+        opening += frame(WINDOW_UPDATE, 0, 0, _u32.pack(WINDOW_MAX - WINDOW_DEFAULT))
+        if bi_path:
+            opening += frame(HEADERS, END_HEADERS, BI_STREAM, _header_block(bi_path, authority, indexing=False))
+        self._send(opening)
 
     def fileno(self) -> int:
         return self._fd

@@ -1,0 +1,113 @@
+"""`python -m bench raft`: our members beside SOFAJRaft and etcd, in rounds, and the report. It wants the machine for itself."""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import cast
+
+import msgspec
+
+from bench import report
+from bench.driver import DriverError
+from bench.raft.bars import BARS
+from bench.raft.etcd import Etcd
+from bench.raft.members import Members
+from bench.raft.scenario import QUICK, SCENARIOS, Effort, Scenario, Side
+from bench.raft.sofajraft import SofaJRaft
+from bench.serve.closed_loop import AnswerError, LineError
+
+OURS = Members.name
+SIDES: tuple[type[Members] | type[SofaJRaft] | type[Etcd], ...] = (Members, SofaJRaft, Etcd)
+
+Rounds = dict[str, dict[str, list[float]]]  # side → metric → one figure for each round
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure what the arguments name. 0: every bar holds; 1: one falls short; 2: nothing could be measured."""
+    options = _options(arguments)
+    wanted = options.only or [""]
+    chosen = [scenario for scenario in SCENARIOS if any(name in scenario.name for name in wanted)]
+    if not chosen:
+        print(f"no such scenario; there are: {', '.join(scenario.name for scenario in SCENARIOS)}", file=sys.stderr)
+        return 2
+    effort = msgspec.structs.replace(QUICK if options.quick else Effort(), data=options.data)
+    if options.seconds is not None:
+        effort = msgspec.structs.replace(effort, seconds=options.seconds)
+    rounds = options.rounds or (1 if options.quick else 5)
+    remarks = [report.circumstances(rounds)]
+    rows: list[report.Row] = []
+    try:
+        with ExitStack() as opened:
+            folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="nacosx-bench-", dir=effort.data)))
+            sides = {
+                side.name: cast(Side, opened.enter_context(closing(side(folder))))
+                for side in SIDES
+                if side.name == OURS or not options.without_rival
+            }
+            for scenario in chosen:
+                rows += _rows(scenario, _side_by_side(scenario, sides, rounds, effort), judged=not options.quick)
+    except (DriverError, LineError, AnswerError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    if options.quick:
+        remarks.append("quick: everything is small, the figures mean nothing, no bar is judged")
+    return report.publish(rows, json_path=options.json, remarks=remarks)
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench raft", description=__doc__)
+    parser.add_argument(
+        "--only", action="append", metavar="SCENARIO", help="those whose name contains this; may be repeated"
+    )
+    parser.add_argument("--rounds", type=int, help="rounds of which the median counts (5)")
+    parser.add_argument("--seconds", type=float, help="of load in a round (3)")
+    parser.add_argument("--quick", action="store_true", help="a smoke test: one tiny round, no bar is judged")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there too")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="make the data directories there, on a real disk")
+    parser.add_argument("--without-rival", action="store_true", help="measure nacosx alone")
+    return parser.parse_args(arguments)
+
+
+def _side_by_side(scenario: Scenario, sides: dict[str, Side], rounds: int, effort: Effort) -> Rounds:
+    """Every side that can, once a round, the order turned round each time: a slow spell of the machine meets all."""
+    able = {name: side for name, side in sides.items() if scenario.needs in side.able}
+    figures: Rounds = {name: {} for name in able}
+    if scenario.needs != "fail_over":
+        for side in able.values():
+            for _ in range(effort.warm_ups):
+                scenario.measure(side, effort)
+    for number in range(rounds):
+        for name in able if number % 2 == 0 else reversed(able):
+            taken = scenario.measure(able[name], effort)
+            for metric, figure in taken.items():
+                figures[name].setdefault(metric, []).append(figure)
+            shown = ", ".join(f"{metric} {report.number(figure)}" for metric, figure in taken.items())
+            print(f"{scenario.name} | {name} | {number + 1}/{rounds} | {shown}", file=sys.stderr, flush=True)
+    return figures
+
+
+def _rows(scenario: Scenario, figures: Rounds, *, judged: bool) -> list[report.Row]:
+    """A row for each metric and each rival; ours alone where there is none."""
+    rows: list[report.Row] = []
+    rivals: list[str | None] = [side for side in figures if side != OURS]
+    for metric, unit in scenario.units.items():
+        for rival in rivals or [None]:
+            bar = BARS.get((scenario.name, metric, rival or "")) if judged else None
+            rows.append(
+                report.row(
+                    scenario.name,
+                    metric,
+                    unit,
+                    ours=statistics.median(figures[OURS][metric]),
+                    rival=statistics.median(figures[rival][metric]) if rival else None,
+                    rival_name=rival,
+                    bars={(scenario.name, metric): bar} if bar else {},
+                )
+            )
+    return rows

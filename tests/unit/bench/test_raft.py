@@ -1,0 +1,42 @@
+"""`python -m bench raft`: its bars are about what it measures, and it measures, beside SOFAJRaft and etcd."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from bench.raft import command
+from bench.raft.bars import BARS
+from bench.report import Row
+
+
+def test_every_bar_is_about_something_that_is_measured() -> None:
+    rows = {
+        (scenario.name, metric, side.name)
+        for scenario in command.SCENARIOS
+        for metric in scenario.units
+        for side in command.SIDES
+        if scenario.needs in side.able
+    }
+    assert set(BARS) <= rows
+
+
+def test_an_unknown_scenario_measures_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["--only", "perpetual motion"]) == 2
+    assert "fail-over" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_quick_round_beside_the_originals(tmp_path: Path) -> None:
+    """Three members elect, commit, read, take puts and survive the death of their leader, and so do the others."""
+    missing = [tool for tool in ("java", "javac", "mvn", "etcd") if shutil.which(tool) is None]
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)}")
+    assert command.main(["--quick", "--json", str(tmp_path / "rows")]) == 0
+    rows = msgspec.json.decode((tmp_path / "rows").read_bytes(), type=list[Row])
+    assert {row.rival_name for row in rows} == {"SOFAJRaft", "etcd"}
+    assert all(row.ours and row.rival and row.ratio for row in rows)
