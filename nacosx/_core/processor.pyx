@@ -13,6 +13,8 @@ barrier is readable, and arms it again::
     loop.add_reader(processor.barrier.fileno(), processor.drain)
     processor.drain()
 
+Or whoever consumes calls `take` when it is its turn, and gets the events as a list.
+
 An exception of the handler goes to `on_error(error, sequence, event)`; without `on_error`, or from it, it leaves `run` or
 `drain`. Either way the event counts as consumed, and those after it wait for the next call, which an armed loop makes at once.
 """
@@ -29,7 +31,7 @@ from nacosx._core.ring import Alert
 cdef class BatchEventProcessor:
     """Consumes a ring behind a barrier of its own.
 
-    `batch_max` bounds the events of one batch (0: all that is available). `clear`: it is the last consumer, and the ring
+    `handler`: None when it is only asked to `take`. `batch_max` bounds the events of one batch (0: all that is available). `clear`: it is the last consumer, and the ring
     forgets each event once it is handled, instead of when its slot is needed again.
     """
 
@@ -47,7 +49,7 @@ cdef class BatchEventProcessor:
         self,
         RingBuffer ring not None,
         SequenceBarrier barrier not None,
-        handler not None,
+        handler,
         *,
         on_error=None,
         int64_t batch_max=0,
@@ -95,6 +97,25 @@ cdef class BatchEventProcessor:
             if self.barrier.wait_strategy == "eventfd":
                 self.barrier.arm(self.sequence.load() + 1)
         return self.sequence.load() - before
+
+    def take(self):
+        """The events that are there now, at most `batch_max`, as a list; they count as consumed, and no handler is called. For
+        a consumer that wants them all at once. RuntimeError when it runs already."""
+        cdef int64_t first = self.sequence.load() + 1
+        cdef int64_t last = self.barrier.available_now(first)
+        cdef int64_t sequence
+        if self.running:
+            raise RuntimeError("the processor runs already")
+        if self.batch_max and last - first >= self.batch_max:
+            last = first + self.batch_max - 1
+        cdef list events = []
+        for sequence in range(first, last + 1):
+            events.append(self.ring.event(sequence))
+            if self.clear:
+                self.ring.forget(sequence)
+        if events:
+            self.ring.advance(self.sequence, last)
+        return events
 
     def halt(self):
         """Stops `run` after the batch it is in; events not yet consumed stay for a later `run` or `drain`."""

@@ -23,33 +23,33 @@ Task = tuple[Any, bytes, "asyncio.Future[Any]", int | None]
 class ApplyQueue:
     """`take` gets the tasks, in order, at most `apply_batch` at once."""
 
-    __slots__ = ("_processor", "_put", "_take", "_tasks", "drain")
+    __slots__ = ("_draining", "_events", "_take", "put")
 
     def __init__(
         self, take: Callable[[list[Task]], None], *, size: int = QUEUE_SIZE, apply_batch: int = APPLY_BATCH
     ) -> None:
         ring = RingBuffer(size)
+        processor = BatchEventProcessor(ring, ring.barrier(), None, batch_max=apply_batch, clear=True)
+        ring.gate(processor.sequence)
         self._take = take
-        self._tasks: list[Task] = []
-        self._processor = BatchEventProcessor(ring, ring.barrier(), self._collect, batch_max=apply_batch, clear=True)
-        ring.gate(self._processor.sequence)
-        self._put = ring.try_put
-        self.drain = self._processor.drain
+        self._events = processor.take
+        self._draining = False
+        self.put = ring.try_put  # False: the queue is full
 
     def offer(self, task: Task) -> bool:
-        """False: the queue is full, and stays so."""
-        if self._put(task):
-            return True
+        """Puts it again and again while the queue is emptied. False: it stays full."""
         for _ in range(OFFER_TRIES_MAX):
-            if self._processor.running:  # called by `take`
+            if self._draining:  # `take` itself proposes
                 return False
             self.drain()
-            if self._put(task):
+            if self.put(task):
                 return True
         return False
 
-    def _collect(self, task: Task, _: int, end_of_batch: bool) -> None:
-        self._tasks.append(task)
-        if end_of_batch:
-            tasks, self._tasks = self._tasks, []
-            self._take(tasks)
+    def drain(self) -> None:
+        self._draining = True
+        try:
+            while tasks := self._events():
+                self._take(tasks)
+        finally:
+            self._draining = False

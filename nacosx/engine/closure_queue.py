@@ -3,55 +3,50 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
 
 from nacosx.engine.apply_queue import Task
 
+# The index of the first entry, the tasks that became this one and those after it, and their data.
+Batch = tuple[int, list[Task], list[bytes]]
+
 
 class ClosureQueue:
-    """The tasks this member proposed as the leader of its term, by the indexes they got. None stands for an entry nobody
-    waits for: one the leader wrote itself."""
+    """The tasks this member proposed as the leader of its term, in the batches in which they entered the log. Between two
+    batches there may be entries nobody waits for: those the leader wrote itself."""
 
-    __slots__ = ("_tasks", "first_index")
+    __slots__ = ("_batches", "first_index")
 
     def __init__(self) -> None:
-        self.first_index = 0  # of the first task, if there is one
-        self._tasks: deque[Task | None] = deque()
+        self.first_index = 0  # that somebody waits for; 0: nobody waits
+        self._batches: deque[Batch] = deque()
 
-    def __len__(self) -> int:
-        return len(self._tasks)
-
-    def append(self, last_index: int, tasks: Sequence[Task]) -> None:
+    def append(self, last_index: int, tasks: list[Task], data: list[bytes]) -> None:
         """They got the indexes up to `last_index`."""
         first_index = last_index - len(tasks) + 1
-        waiting = self._tasks
-        if waiting:
-            between = first_index - self.first_index - len(waiting)
-            assert between >= 0, "an index was given twice in one term"
-            waiting.extend([None] * between)
-        else:
+        if not self._batches:
             self.first_index = first_index
-        waiting.extend(tasks)
+        self._batches.append((first_index, tasks, data))
 
-    def pop_until(self, last_index: int) -> list[Task | None]:
-        """Those of the entries from `first_index` to `last_index`; the queue begins behind them then."""
-        waiting = self._tasks
-        count = min(last_index - self.first_index + 1, len(waiting))
-        self.first_index += count
-        if count == len(waiting):
-            tasks = list(waiting)
-            waiting.clear()
-            return tasks
-        pop = waiting.popleft
-        return [pop() for _ in range(count)]
+    def pop(self, last_index: int) -> Batch:
+        """The first batch; of one that reaches beyond `last_index` the tasks up to there."""
+        batches = self._batches
+        batch = batches.popleft()
+        first_index, tasks, data = batch
+        count = last_index - first_index + 1
+        if count < len(tasks):
+            batches.appendleft((last_index + 1, tasks[count:], data[count:]))
+            batch = first_index, tasks[:count], data[:count]
+        self.first_index = batches[0][0] if batches else 0
+        return batch
 
-    def put_back(self, tasks: Sequence[Task | None]) -> None:
-        """What `pop_until` took last and could not be applied."""
-        self.first_index -= len(tasks)
-        self._tasks.extendleft(reversed(tasks))
+    def put_back(self, batch: Batch) -> None:
+        """What `pop` took last and could not be applied."""
+        self._batches.appendleft(batch)
+        self.first_index = batch[0]
 
     def clear(self) -> list[Task]:
         """All that wait: the entries they wait for are no longer this member's to commit."""
-        tasks = [task for task in self._tasks if task is not None]
-        self._tasks.clear()
+        tasks = [task for _, batch, _ in self._batches for task in batch]
+        self._batches.clear()
+        self.first_index = 0
         return tasks

@@ -8,31 +8,29 @@
 A refusal (NacosError) is an answer like any other. Any other exception halts the group: the member that met it does not hold
 what the others hold, or cannot go on like them.
 
-The digest is a checksum of everything applied so far and of what became of it, rolled on from entry to entry. Members that
+The digest is a checksum of everything applied so far and of what was refused, rolled on from entry to entry. Members that
 applied the same have the same; it is remembered every so many entries, for members to compare.
 """
 
 from __future__ import annotations
 
-import logging
+import asyncio
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Protocol
 
 from nacosx._core.entry import CONFIGURATION, DATA, Configuration, Entry, crc32c
-from nacosx.clock import Clock
-from nacosx.engine.apply_queue import Task
-from nacosx.engine.closure_queue import ClosureQueue
+from nacosx.engine.closure_queue import Batch, ClosureQueue
 from nacosx.engine.ports import StateMachine
-from nacosx.engine.raft_metrics import RaftMetrics
 from nacosx.errors import NacosError
-
-log = logging.getLogger(__name__)
 
 SLICE_BYTES_MAX = 128 << 10  # read and decoded at once, unless one entry is larger
 TURN_ENTRIES_MAX = 1024  # limit: entries from the log that are applied in one turn of the loop
-DIGEST_ENTRIES = 256  # how often the digest is remembered; a power of two
+DIGEST_ENTRIES = 1024  # how often the digest is remembered
 DIGESTS_MAX = 64  # limit: digests remembered
-REFUSED = b"\x00refused"  # what a refusal adds to the digest
+
+_DATA = attrgetter("data")
+_KIND = attrgetter("kind")
 
 
 class CommittedEntries(Protocol):
@@ -51,152 +49,164 @@ Watch = Callable[[int, int, object, NacosError | None], None]
 class FSMCaller:
     """invariant: what is applied is committed; entries are applied in the order of their indexes, each once."""
 
-    def __init__(
-        self,
-        machine: StateMachine,
-        closures: ClosureQueue,
-        answered: Callable[[int, int], None],
-        clock: Clock,
-        metrics: RaftMetrics,
-    ) -> None:
+    __slots__ = (
+        *("_answered", "_checksum", "_closures", "_machine", "_refusals", "applied_index", "commit_index"),
+        *("configuration", "digests", "entries", "entries_bytes", "watch"),
+    )
+
+    def __init__(self, machine: StateMachine, closures: ClosureQueue, answered: Callable[[int, int], None]) -> None:
         """`answered(proposals, bytes)`: so many have heard."""
         self.applied_index = 0
         self.commit_index = 0
-        self.digest = 0
-        self.digests: dict[int, int] = {}
+        self.digests: dict[int, int] = {}  # every DIGEST_ENTRIES
         # In force at `applied_index`.
         self.configuration: Configuration | None = None
         self.watch: Watch | None = None  # of entries read from the log
         self.entries = 0  # commands applied, since whoever counts has set it to 0
         self.entries_bytes = 0
+        self._checksum = 0  # of the data of all entries
+        self._refusals = 0  # of the indexes of what was refused
         self._machine = machine
         self._closures = closures
         self._answered = answered
-        self._clock = clock
-        self._metrics = metrics
+
+    @property
+    def digest(self) -> int:
+        return self._refusals << 32 | self._checksum
 
     def restored(self, index: int, digest: int, configuration: Configuration | None) -> None:
         """The machine holds a snapshot."""
         self.applied_index = self.commit_index = index
-        self.digest = digest
+        self._refusals, self._checksum = digest >> 32, digest & 0xFFFF_FFFF
         self.digests.clear()
         self.configuration = configuration
 
-    def run(self, entries: CommittedEntries, *, replayed: bool = False) -> bool:
-        """Applies up to `commit_index`, or so much of it as a turn of the loop may take; True: there is more. MachineError."""
-        started_ms = self._clock.monotonic_ms()
-        before = self.applied_index
+    def run(self, entries: CommittedEntries, *, replayed: bool = False) -> None:
+        """Applies up to `commit_index`, or so much of it as a turn of the loop may take. MachineError."""
+        closures = self._closures
         budget = TURN_ENTRIES_MAX
         while self.applied_index < self.commit_index and budget > 0:
-            closures = self._closures
-            if not closures:
-                budget -= self._apply_entries(entries, self.commit_index)
-            elif closures.first_index == self.applied_index + 1:
-                self._apply_tasks(entries, closures.pop_until(self.commit_index))
+            first_index = self.applied_index + 1
+            # A digest is remembered behind this entry.
+            last_index = min(self.commit_index, -(-first_index // DIGEST_ENTRIES) * DIGEST_ENTRIES)
+            if closures.first_index == first_index:
+                self._apply_batch(closures.pop(last_index))
             else:
-                budget -= self._apply_entries(entries, min(self.commit_index, closures.first_index - 1))
-        if self.applied_index > before:
-            self._machine.batch_applied(self.applied_index, replayed)
-            self._metrics.fsm_committed(self.applied_index - before, self._clock.monotonic_ms() - started_ms)
-        return self.applied_index < self.commit_index
+                if closures.first_index:
+                    last_index = min(last_index, closures.first_index - 1)
+                budget -= self._apply_entries(entries.slice(first_index, last_index, SLICE_BYTES_MAX))
+            if not self.applied_index % DIGEST_ENTRIES:
+                self._remember()
+        self._machine.batch_applied(self.applied_index, replayed)
 
-    def _apply_tasks(self, entries: CommittedEntries, tasks: list[Task | None]) -> None:
+    def _apply_batch(self, batch: Batch) -> None:
         """Own proposals: nothing is read or decoded."""
         apply = self._machine.apply
-        digest = self.digest
-        first_index = index = self.applied_index + 1
-        size = own = 0
+        index, tasks, data = batch
         try:
-            for task in tasks:
-                if task is None:
-                    self.applied_index, self.digest = index - 1, digest
-                    self._apply_entries(entries, index)
-                    digest = self.digest
-                    index += 1
-                    continue
-                command, data, future, _ = task
-                digest = crc32c(data, digest)
+            for command, _, future, _ in tasks:
                 try:
-                    result = apply(index, command)
+                    future.set_result(apply(index, command))
                 except NacosError as refusal:
-                    digest = crc32c(REFUSED, digest)
-                    if not future.done():  # else cancelled: the proposer has gone
-                        future.set_exception(refusal)
-                else:
+                    self._refused(index)
                     if not future.done():
-                        future.set_result(result)
-                own += 1
-                size += len(data)
-                if not index & (DIGEST_ENTRIES - 1):
-                    self._remember(index, digest)
+                        future.set_exception(refusal)
+                except asyncio.InvalidStateError:
+                    # Cancelled: the proposer has gone. What `apply` raises in a machine's own name is its failure.
+                    if not future.cancelled():
+                        raise
                 index += 1
-        except MachineError:
-            self._closures.put_back(tasks[index - first_index :])
-            raise
         except Exception as error:
-            self.applied_index, self.digest = index - 1, digest
-            self._closures.put_back(tasks[index - first_index :])
+            done = index - batch[0]
+            self._closures.put_back((index, tasks[done:], data[done:]))
+            self.applied_index = index - 1
+            self._answered(done, sum(map(len, data[:done])))
             raise MachineError(f"applying entry {index} failed: {error!r}") from error
-        finally:
-            self.entries += own
-            self.entries_bytes += size
-            self._answered(own, size)
+        applied = b"".join(data)
+        self._checksum = crc32c(applied, self._checksum)
         self.applied_index = index - 1
-        self.digest = digest
+        self.entries += len(tasks)
+        self.entries_bytes += len(applied)
+        self._answered(len(tasks), len(applied))
 
-    def _apply_entries(self, entries: CommittedEntries, last_index: int) -> int:
-        """A slice of the log, up to `last_index` at most; how many entries that were."""
-        first_index = self.applied_index + 1
-        found = entries.slice(first_index, min(last_index, first_index + TURN_ENTRIES_MAX - 1), SLICE_BYTES_MAX)
-        decode, apply, watch = self._machine.decode, self._machine.apply, self.watch
-        digest = self.digest
-        size = commands = 0
+    def _apply_entries(self, found: Sequence[Entry]) -> int:
+        """Entries of the log; how many there are."""
         index = self.applied_index
-        try:
+        if found[0].index != index + 1 or found[-1].index != index + len(found):
+            self._missing(found)
+        data = list(map(_DATA, found))
+        kinds = set(map(_KIND, found))
+        if self.watch is None and kinds == {DATA}:
+            self._apply_commands(data)
+        else:
             for entry in found:
-                index += 1
-                if entry.index != index:
-                    raise MachineError(f"entry {index} is missing: the log continues with {entry.index}")
-                data = entry.data
-                digest = crc32c(data, digest)
-                size += len(data)
-                refused: NacosError | None = None
-                result = None
-                if entry.kind == DATA:
-                    commands += 1
-                    try:
-                        command = decode(data)
-                    except ValueError as error:
-                        raise MachineError(f"entry {index} is not a command this version knows: {error}") from error
-                    try:
-                        result = apply(index, command)
-                    except NacosError as refusal:  # its proposer is told so
-                        digest = crc32c(REFUSED, digest)
-                        refused = refusal
-                elif entry.kind == CONFIGURATION:
-                    self._configure(entry)
-                self.applied_index = index
-                self.digest = digest
-                if watch is not None:
-                    watch(index, entry.term, result, refused)
-                if not index & (DIGEST_ENTRIES - 1):
-                    self._remember(index, digest)
-        except MachineError:
-            raise
-        except Exception as error:
-            raise MachineError(f"applying entry {index} failed: {error!r}") from error
-        self.entries += commands
-        self.entries_bytes += size
+                self._apply_entry(entry)
+        applied = b"".join(data)
+        self._checksum = crc32c(applied, self._checksum)
+        self.entries_bytes += len(applied)
         return len(found)
 
-    def _configure(self, entry: Entry) -> None:
-        configuration = entry.configuration
-        assert configuration is not None
-        self.configuration = configuration
-        self._machine.configuration_committed(configuration, entry.index)
+    def _apply_commands(self, data: list[bytes]) -> None:
+        decode, apply = self._machine.decode, self._machine.apply
+        index = self.applied_index + 1
+        try:
+            commands = [decode(each) for each in data]
+        except ValueError:
+            commands = []
+            for each in data:  # once more, to tell where
+                commands.append(self._decode(index + len(commands), each))
+        try:
+            for command in commands:
+                try:
+                    apply(index, command)
+                except NacosError:  # its proposer is told so
+                    self._refused(index)
+                index += 1
+        except Exception as error:
+            raise MachineError(f"applying entry {index} failed: {error!r}") from error
+        finally:
+            self.applied_index = index - 1
+        self.entries += len(commands)
 
-    def _remember(self, index: int, digest: int) -> None:
+    def _apply_entry(self, entry: Entry) -> None:
+        index = entry.index
+        refusal: NacosError | None = None
+        result: object = None
+        if entry.kind == DATA:
+            command = self._decode(index, entry.data)
+            try:
+                result = self._machine.apply(index, command)
+            except NacosError as error:
+                refusal = error
+                self._refused(index)
+            except Exception as error:
+                raise MachineError(f"applying entry {index} failed: {error!r}") from error
+            self.entries += 1
+        elif entry.kind == CONFIGURATION:
+            configuration = entry.configuration
+            assert configuration is not None
+            self.configuration = configuration
+            self._machine.configuration_committed(configuration, index)
+        self.applied_index = index
+        if self.watch is not None:
+            self.watch(index, entry.term, result, refusal)
+
+    def _decode(self, index: int, data: bytes) -> object:
+        try:
+            return self._machine.decode(data)
+        except ValueError as error:
+            raise MachineError(f"entry {index} is not a command this version knows: {error}") from error
+
+    def _missing(self, found: Sequence[Entry]) -> None:
+        for expected, entry in enumerate(found, self.applied_index + 1):
+            if entry.index != expected:
+                raise MachineError(f"entry {expected} is missing: the log continues with {entry.index}")
+
+    def _refused(self, index: int) -> None:
+        self._refusals = crc32c(index.to_bytes(8, "little"), self._refusals)
+
+    def _remember(self) -> None:
         digests = self.digests
-        digests[index] = digest
+        digests[self.applied_index] = self.digest
         if len(digests) > DIGESTS_MAX:
             del digests[next(iter(digests))]

@@ -46,7 +46,7 @@ from nacosx.raft.log import RaftLog
 from nacosx.raft.messages import Message
 from nacosx.raft.node import NEVER_MS, Node
 from nacosx.raft.options import Options
-from nacosx.raft.ready import HardState, Leadership, Ready, Role
+from nacosx.raft.ready import HardState, Leadership, Role
 
 log = logging.getLogger(__name__)
 
@@ -94,8 +94,14 @@ class RaftGroup:
         self._random_below = random_below
         self._options = options
         self._limits = limits
+        self._pending_max = limits.pending_max
+        self._pending_bytes_max = limits.pending_bytes_max
+        self._entry_bytes_max = limits.entry_bytes_max
+        self._batch_entries_max = limits.batch_entries_max
+        self._batch_bytes_max = limits.batch_bytes_max
         self._encode = machine.encode
         self._create_future = loop.create_future
+        self._call_soon = loop.call_soon
         self._nobody = loop.create_future()  # waits here for what another member handed on
         self._nobody.cancel()
         self._begin()
@@ -107,13 +113,13 @@ class RaftGroup:
         self._scheduled = False  # `_turn` is on its way
         self._pumping = False
         self._terms_expected = False  # by one of the tasks in the queue
-        self._gathered = 0  # tasks in the queue
-        self._gathered_bytes = 0
         self._timeout: Timeout | None = None
         self._timeout_ms = NEVER_MS
         # Proposed and not answered.
         self._pending = 0
         self._pending_bytes = 0
+        self._handed = 0  # of them those that have left the queue
+        self._handed_bytes = 0
         self._idle: asyncio.Future[None] | None = None
         # The disk.
         self._appends = 0  # handed to the log and not reported
@@ -128,13 +134,14 @@ class RaftGroup:
         self._leads_term = 0  # this member's as a leader, else 0
         self._leads_from = 0  # the first entry of that term
         self._started = False  # the machine knows that it leads
-        self._stopping = False
+        self._refusal: RefusedError | None = None  # of proposals: it is stopping, or has ended
         self._ended: RefusedError | None = None  # stopped or halted
 
     def _build(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._queue = ApplyQueue(self._take, size=self._limits.pending_max, apply_batch=self._options.apply_batch)
+        self._queue = ApplyQueue(self._take, apply_batch=self._options.apply_batch)
+        self._put = self._queue.put
         self._closures = ClosureQueue()
-        self._caller = FSMCaller(self._machine, self._closures, self._answered, self._clock, self.metrics)
+        self._caller = FSMCaller(self._machine, self._closures, self._answered)
         self._forwarder = Forwarder(self.name, self._peers, lambda: self.leader, self._answered, self._ticker, loop)
         self._reads = ReadOnlyService(self._ask_read, self._ticker, loop)
 
@@ -197,8 +204,8 @@ class RaftGroup:
         caller = self._caller
         caller.commit_index = self.log_storage.last_index
         try:
-            while caller.run(self.node.log, replayed=True):
-                pass
+            while caller.applied_index < caller.commit_index:
+                caller.run(self.node.log, replayed=True)
         except MachineError as error:
             raise RecoveryError(str(error)) from error
 
@@ -239,29 +246,30 @@ class RaftGroup:
         happen), or what `machine.apply` refused it with. A member that does not lead hands it to the leader; with an
         `expected_term` it refuses it.
         """
-        limits = self._limits
-        if self._stopping or self._ended is not None:
-            raise self._ended or RefusedError.stopped("the server is stopping")
-        if self._pending >= limits.pending_max or self._pending_bytes >= limits.pending_bytes_max:
+        if self._refusal is not None:
+            raise self._refusal
+        if self._pending >= self._pending_max or self._pending_bytes >= self._pending_bytes_max:
             raise RefusedError.busy(f"{self._pending} writes wait for the disk, try again later")
         data = self._encode(command)
         size = len(data)
-        if size > limits.entry_bytes_max:
-            raise NacosError(PARAMETER_INVALID, f"the write takes {size} bytes, {limits.entry_bytes_max} are allowed")
-        if expected_term is not None:
-            self._terms_expected = True
+        if size > self._entry_bytes_max:
+            raise NacosError(PARAMETER_INVALID, f"the write takes {size} bytes, {self._entry_bytes_max} are allowed")
         future = self._create_future()
-        self._pending += 1
-        self._pending_bytes += size
-        if not self._queue.offer((command, data, future, expected_term)):
-            self._answered(1, size)
+        task = command, data, future, expected_term
+        if not self._put(task) and not self._queue.offer(task):
             self.metrics.apply_task_overload_times += 1
             raise RefusedError.busy("too many writes at once, try again later")
-        self._gathered += 1
-        self._gathered_bytes += size
+        if expected_term is not None:
+            self._terms_expected = True
+        self._pending = pending = self._pending + 1
+        self._pending_bytes = pending_bytes = self._pending_bytes + size
         if not self._scheduled:
-            self._schedule()
-        if self._gathered >= limits.batch_entries_max or self._gathered_bytes >= limits.batch_bytes_max:
+            self._scheduled = True
+            self._call_soon(self._turn)
+        if (
+            pending - self._handed >= self._batch_entries_max
+            or pending_bytes - self._handed_bytes >= self._batch_bytes_max
+        ):
             self._flush()
         return future
 
@@ -311,7 +319,7 @@ class RaftGroup:
 
     async def stop(self) -> None:
         """Waits for everything proposed, leaves a snapshot when it makes the next start faster. Takes nothing more."""
-        self._stopping = True
+        self._refusal = self._ended or RefusedError.stopped("the server is stopping")
         if self._pending:
             self._idle = self._loop.create_future()
             timeout = self._ticker.schedule(self._limits.stop_wait_ms, self._stop_waiting)
@@ -343,7 +351,7 @@ class RaftGroup:
     def on_proposals(self, proposals: Sequence[bytes]) -> list[ForwardReply]:
         """What another member hands to this one as the leader; each gets its place in the log, or is refused."""
         count = len(proposals)
-        if self._ended is not None or self._stopping:
+        if self._refusal is not None:
             return [ForwardReply(error=ESHUTDOWN)] * count
         if self._pending >= self._limits.pending_max or self._pending_bytes >= self._limits.pending_bytes_max:
             return [ForwardReply(error=EBUSY)] * count
@@ -356,11 +364,14 @@ class RaftGroup:
             last_index = node.propose(proposals)
         except RaftError as error:
             return [ForwardReply(error=error.code.value, leader=error.leader)] * count
-        self._closures.append(
-            last_index, [(command, data, self._nobody, None) for command, data in zip(commands, proposals, strict=True)]
-        )
+        nobody = self._nobody
+        tasks: list[Task] = [(command, data, nobody, None) for command, data in zip(commands, proposals, strict=True)]
+        self._closures.append(last_index, tasks, list(proposals))
+        size = sum(map(len, proposals))
         self._pending += count
-        self._pending_bytes += sum(map(len, proposals))
+        self._handed += count
+        self._pending_bytes += size
+        self._handed_bytes += size
         self._schedule()
         term = node.term
         return [ForwardReply(index, term) for index in range(last_index - count + 1, last_index + 1)]
@@ -383,13 +394,14 @@ class RaftGroup:
             return
         if self._ended is not None:
             return
-        if self._gathered:
+        if self._pending > self._handed:
             if self.node.role is not Role.LEADER and self.is_sole_voter:
                 self.node.campaign(self._now_ms())
-            self._gathered = self._gathered_bytes = 0
+            self._handed, self._handed_bytes = self._pending, self._pending_bytes
             self._queue.drain()
             self._terms_expected = False
-        self._reads.flush()
+        if self._reads.gathered:
+            self._reads.flush()
         self._pump()
 
     def _take(self, tasks: list[Task]) -> None:
@@ -405,12 +417,13 @@ class RaftGroup:
             tasks = self._of_this_term(tasks)
             if not tasks:
                 return
+        data = [task[1] for task in tasks]
         try:
-            last_index = node.propose([task[1] for task in tasks])
+            last_index = node.propose(data)
         except RaftError as error:  # leadership is being transferred
             self._refuse(tasks, RefusedError.of(error))
         else:
-            self._closures.append(last_index, tasks)
+            self._closures.append(last_index, tasks, data)
 
     def _hand_on(self, tasks: list[Task]) -> None:
         """To the leader."""
@@ -438,70 +451,74 @@ class RaftGroup:
         self.node.read(request, self._now_ms())
 
     def _pump(self) -> None:
+        """Does what the rules want done, until they want no more."""
         if self._pumping or self._ended is not None:
             return
         self._pumping = True
+        node, caller = self.node, self._caller
         try:
-            self._do_what_is_ready()
-            caller = self._caller
+            saving = True
+            while self._do_what_is_ready(saving):
+                saving = not self._unsaved  # a disk that took no vote is asked again next turn, not now
             if caller.applied_index < caller.commit_index:
                 self._apply()
             if self._membership.waiting:
                 self._membership.settle()
         except (MachineError, CorruptLogError) as error:
             self._halt(error)
+            return
         finally:
             self._pumping = False
-        if self._ended is None:
+        if node.wakes_ms < self._timeout_ms:
             self._arm()
 
-    def _do_what_is_ready(self) -> None:
-        node, saving = self.node, True
-        while True:
-            try:
-                ready = node.ready()
-            except OSError as error:  # of reading what another member needs
-                self._on_failure(error)
-                ready = None
-            if ready is not None:
-                self._carry_out(ready, saving=saving)
-                saving = not self._unsaved  # a disk that took no vote is asked again next turn, not now
-            if self._failed and not self._appends:
-                self._tell_failure()
-            elif ready is None or self._unsaved:
-                return
-
-    def _carry_out(self, ready: Ready, *, saving: bool) -> None:
-        if ready.hard_state is not None and saving:
-            self._save(ready.hard_state)
-        if ready.truncate_suffix is not None or ready.entries:
-            self._append(ready.truncate_suffix, ready.entries)
-        if not self._unsaved:  # else they are as good as lost on the way
-            send, name = self._peers.send, self.name
-            for to, message in ready.messages:
-                send(to, name, message)
-        caller = self._caller
-        if ready.commit_index > caller.commit_index:
-            caller.commit_index = ready.commit_index
-            # Before leadership changes hands: what was committed until then, its proposer hears of.
-            self._apply()
-        if ready.leadership is not None:
-            self._on_leadership(ready.leadership)
-        if ready.reads:
-            self._reads.answered(ready.reads, caller.applied_index)
-        if ready.snapshot is not None:
-            self._executor.install(*ready.snapshot)
+    def _do_what_is_ready(self, saving: bool) -> bool:
+        """True: the rules have heard something, and may want more done."""
+        told = False
+        try:
+            ready = self.node.ready()
+        except OSError as error:  # of reading what another member needs
+            self._on_failure(error)
+            ready = None
+        if ready is not None:
+            if ready.hard_state is not None and saving:
+                self._save(ready.hard_state)
+                told = True
+            if ready.entries or ready.truncate_suffix is not None:
+                self._append(ready.truncate_suffix, ready.entries)
+            if ready.messages and not self._unsaved:  # else they are as good as lost on the way
+                send, name = self._peers.send, self.name
+                for to, message in ready.messages:
+                    send(to, name, message)
+            caller = self._caller
+            if ready.commit_index > caller.commit_index:
+                caller.commit_index = ready.commit_index
+                if caller.applied_index < ready.commit_index:
+                    # Before leadership changes hands: what was committed until then, its proposer hears of.
+                    self._apply()
+            if ready.leadership is not None:
+                self._on_leadership(ready.leadership)
+            if ready.reads:
+                self._reads.answered(ready.reads, caller.applied_index)
+            if ready.snapshot is not None:
+                self._executor.install(*ready.snapshot)
+                told = True
+        if self._failed and not self._appends:
+            self._tell_failure()
+            told = True
+        return told
 
     def _arm(self) -> None:
         """One timer. It stays when the rules want to wake later than it: waking early is harmless."""
         wakes_ms = self.node.wakes_ms
-        if self._refusing is not None and wakes_ms < NEVER_MS:  # a sole voter would try again and again
+        if self._refusing is not None:  # a sole voter would try again and again
             wakes_ms = max(wakes_ms, self._now_ms() + self._options.election_timeout_ms)
-        if wakes_ms < self._timeout_ms:
-            if self._timeout is not None:
-                self._timeout.cancel()
-            self._timeout_ms = wakes_ms
-            self._timeout = self._ticker.schedule(max(0, wakes_ms - self._now_ms()), self._on_timeout)
+            if wakes_ms >= self._timeout_ms:
+                return
+        if self._timeout is not None:
+            self._timeout.cancel()
+        self._timeout_ms = wakes_ms
+        self._timeout = self._ticker.schedule(max(0, wakes_ms - self._now_ms()), self._on_timeout)
 
     def _on_timeout(self, _: object) -> None:
         self._timeout = None
@@ -593,19 +610,25 @@ class RaftGroup:
     # --- what is committed -------------------------------------------------------------------------------------------
 
     def _apply(self) -> None:
-        caller = self._caller
+        caller, node = self._caller, self.node
+        before = caller.applied_index
         caller.watch = self._forwarder.applied if self._forwarder.active else None
-        more = caller.run(self.node.log)
+        caller.run(node.log)
         applied_index = caller.applied_index
-        if applied_index <= self.node.commit_index:  # else replayed by a sole voter that does not lead yet
-            self.node.applied(applied_index)
-        self._reads.applied(applied_index)
+        self.metrics.fsm_apply_tasks_count.add(applied_index - before)
+        if applied_index <= node.commit_index:  # else replayed by a sole voter that does not lead yet
+            node.applied(applied_index)
+        if self._reads.applying:
+            self._reads.applied(applied_index)
         if self._leads_term and not self._started and applied_index >= self._leads_from:
             self._started = True
             self._machine.leader_started(self._leads_term)
-        if not self._stopping:
+        limits = self._limits
+        if (
+            caller.entries >= limits.snapshot_entries or caller.entries_bytes >= limits.snapshot_bytes
+        ) and self._refusal is None:
             self._executor.maybe_save()
-        if more:
+        if applied_index < caller.commit_index:
             self._schedule()
 
     def _on_leadership(self, leadership: Leadership) -> None:
@@ -632,7 +655,9 @@ class RaftGroup:
 
     def _answered(self, count: int, size: int) -> None:
         self._pending -= count
+        self._handed -= count
         self._pending_bytes -= size
+        self._handed_bytes -= size
         if self._idle is not None and not self._pending and not self._idle.done():
             self._idle.set_result(None)
 
@@ -660,7 +685,7 @@ class RaftGroup:
     def _end(self, refusal: RefusedError) -> None:
         if self._ended is not None:
             return
-        self._ended = refusal
+        self._ended = self._refusal = refusal
         if self._timeout is not None:
             self._timeout.cancel()
         self._queue.drain()

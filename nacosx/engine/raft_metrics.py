@@ -36,7 +36,7 @@ class RaftMetrics:
             "apply_task_overload_times",
             "fsm_apply_tasks_count",
         ),
-        *("fsm_commit", "fsm_snapshot_load", "fsm_snapshot_save", "read_index_rounds", "replicate_snapshot_bytes"),
+        *("fsm_snapshot_load", "fsm_snapshot_save", "read_index_rounds", "replicate_snapshot_bytes"),
         *("save_raft_meta", "state_differences"),
     )
 
@@ -44,7 +44,6 @@ class RaftMetrics:
         self.append_logs = Measured()
         self.append_logs_count = Measured()
         self.append_logs_bytes = Measured()
-        self.fsm_commit = Measured()
         self.fsm_apply_tasks_count = Measured()
         self.fsm_snapshot_save = Measured()
         self.fsm_snapshot_load = Measured()
@@ -53,10 +52,6 @@ class RaftMetrics:
         self.apply_task_overload_times = 0
         self.read_index_rounds = 0
         self.state_differences = 0  # members that applied the same entries and hold something else
-
-    def fsm_committed(self, entries: int, elapsed_ms: int) -> None:
-        self.fsm_apply_tasks_count.add(entries)
-        self.fsm_commit.add(elapsed_ms)
 
     def numbers(self) -> Mapping[str, int]:
         """Name → value; of what is measured its count, sum (`-total`) and largest (`-max`)."""

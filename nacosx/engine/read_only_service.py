@@ -38,10 +38,10 @@ class ReadOnlyService:
         self._reads_max = reads_max
         self._timeout_ms = timeout_ms
         self._request = 0
-        self._count = 0
-        self._next: list[Read] = []  # the next round takes them
+        self._count = 0  # that wait
+        self.gathered: list[Read] = []  # the next round takes them
         self._rounds: dict[int, tuple[list[Read], Timeout]] = {}  # asked
-        self._applying: deque[tuple[int, list[Read]]] = deque()  # answered: wait for this index to be applied
+        self.applying: deque[tuple[int, list[Read]]] = deque()  # answered: wait for this index to be applied
 
     def read(self) -> Read:
         """RefusedError (EBUSY) when too many wait."""
@@ -49,14 +49,14 @@ class ReadOnlyService:
             raise RefusedError.busy(f"{self._count} reads wait for the group, try again later")
         self._count += 1
         future: Read = self._loop.create_future()
-        self._next.append(future)
+        self.gathered.append(future)
         return future
 
     def flush(self) -> None:
         """Asks for what has gathered."""
-        if not self._next:
+        if not self.gathered:
             return
-        reads, self._next = self._next, []
+        reads, self.gathered = self.gathered, []
         self._request += 1
         request = self._request
         self._rounds[request] = reads, self._ticker.schedule(self._timeout_ms, self._on_timeout, request)
@@ -74,19 +74,19 @@ class ReadOnlyService:
             elif index <= applied_index:
                 self._serve(reads, index)
             else:
-                self._applying.append((index, reads))
+                self.applying.append((index, reads))
 
     def applied(self, applied_index: int) -> None:
         """Serves the reads that waited for it."""
-        waiting = self._applying
+        waiting = self.applying
         if not waiting:
             return
-        self._applying = deque()
+        self.applying = deque()
         for index, reads in waiting:
             if index <= applied_index:
                 self._serve(reads, index)
             else:
-                self._applying.append((index, reads))
+                self.applying.append((index, reads))
 
     def stop(self, refusal: RefusedError) -> None:
         """Refuses all that wait."""
@@ -94,10 +94,10 @@ class ReadOnlyService:
         for reads, timeout in rounds.values():
             timeout.cancel()
             self._refuse(reads, refusal)
-        applying, self._applying = self._applying, deque()
+        applying, self.applying = self.applying, deque()
         for _, reads in applying:
             self._refuse(reads, refusal)
-        gathered, self._next = self._next, []
+        gathered, self.gathered = self.gathered, []
         self._refuse(gathered, refusal)
 
     def _on_timeout(self, request: int) -> None:

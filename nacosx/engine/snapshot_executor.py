@@ -73,10 +73,8 @@ class SnapshotExecutor:
     # --- taking ------------------------------------------------------------------------------------------------------
 
     def maybe_save(self) -> None:
-        """Begins one when it is due."""
-        limits, caller = self._limits, self._caller
-        due = caller.entries >= limits.snapshot_entries or caller.entries_bytes >= limits.snapshot_bytes
-        if due and caller.entries_bytes >= self.rooms_bytes and self.task is None:
+        """Begins one: there are enough entries or bytes, unless the last one holds more than they do."""
+        if self._caller.entries_bytes >= self.rooms_bytes and self.task is None:
             self.begin()
 
     def begin(self) -> asyncio.Task[None]:
