@@ -31,8 +31,9 @@ from nacosx._core.ring import Alert
 cdef class BatchEventProcessor:
     """Consumes a ring behind a barrier of its own.
 
-    `handler`: None when it is only asked to `take`. `batch_max` bounds the events of one batch (0: all that is available). `clear`: it is the last consumer, and the ring
-    forgets each event once it is handled, instead of when its slot is needed again.
+    `handler`: None when it is only asked to `take`. `batch_max` bounds the events of one batch (0: all that is available).
+    `clear`: it is the last consumer, and the ring forgets each event once it is handled, instead of when its slot is needed
+    again.
     """
 
     cdef readonly RingBuffer ring

@@ -396,3 +396,42 @@ def test_bytes_of_a_fixed_size_pass_between_python_threads() -> None:
     with running(processor.run, lambda: produce(0), lambda: produce(count)):
         pass
     assert sorted(int.from_bytes(event, "little") for event in recorder.events) == list(range(2 * count))
+
+
+def test_a_consumer_takes_what_is_there_as_lists_of_a_batch_at_most() -> None:
+    ring = RingBuffer(8)
+    processor = BatchEventProcessor(ring, ring.barrier(), None, batch_max=3, clear=True)
+    ring.gate(processor.sequence)
+    assert processor.take() == []
+    expected = []
+    taken: list[int] = []
+    for first in range(0, 40, 5):
+        for number in range(first, first + 5):
+            assert ring.try_put(number)
+            expected.append(number)
+        while events := processor.take():
+            assert 0 < len(events) <= 3
+            taken += events
+    assert taken == expected
+    assert ring.remaining_capacity == 8
+    assert all(ring.try_put(number) for number in range(8))
+    assert not ring.try_put(8)
+    assert processor.take() == [0, 1, 2]
+    assert ring.try_put(8)
+
+
+def test_a_handler_cannot_take_what_it_is_being_handed() -> None:
+    ring = RingBuffer(8)
+    refused: list[Exception] = []
+
+    def handle(event: Any, sequence: int, end_of_batch: bool) -> None:
+        try:
+            processor.take()
+        except RuntimeError as error:
+            refused.append(error)
+
+    processor = BatchEventProcessor(ring, ring.barrier(), handle, clear=True)
+    ring.gate(processor.sequence)
+    ring.put("one")
+    assert processor.drain() == 1
+    assert len(refused) == 1

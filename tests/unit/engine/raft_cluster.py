@@ -20,6 +20,7 @@ from tests.virtual_time import VirtualTime
 
 GROUP = "g"
 ROUNDS_MAX = 200  # turns until nothing moves any more; more is a busy loop
+THREAD_S = 0.001  # real time, for a thread to be done with a part of a snapshot; then the others have their turn
 ELECTION_MS = 5000  # longer than any election takes
 
 
@@ -159,10 +160,11 @@ class Cluster:
                 if member.log.appends and member.disk_works:
                     waits = True
                     member.log.sync()
-            tasks = any(member.group.snapshot_task is not None for member in self.members.values())
-            if tasks:
-                await asyncio.sleep(0.001)
-            if not (sent or waits or self.sent or tasks or self._scheduled):
+            tasks = [member.group.snapshot_task for member in self.members.values()]
+            running = {task for task in tasks if task is not None}
+            if running:
+                await asyncio.wait(running, timeout=THREAD_S)
+            if not (sent or waits or self.sent or running or self._scheduled):
                 return
         raise AssertionError("it never settles")
 

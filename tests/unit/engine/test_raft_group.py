@@ -11,7 +11,7 @@ import pytest
 from nacosx.engine.limits import Limits
 from nacosx.engine.refusals import EPERM, RefusedError
 from nacosx.errors import NacosError
-from tests.unit.engine.alone_group import story
+from tests.unit.engine.alone_group import story, turn
 from tests.unit.engine.raft_cluster import Cluster
 
 
@@ -111,8 +111,7 @@ async def test_a_leader_whose_disk_fails_hands_over_and_is_a_follower_then() -> 
     await cluster.propose(leader, "one")
     leader.disk_works = False
     proposed = leader.group.propose("two")
-    for _ in range(3):
-        await asyncio.sleep(0)
+    await turn()
     leader.log.fail(OSError(errno.EIO, "Input/output error"))
     with pytest.raises(NacosError, match="could not be stored: Input/output error"):
         await proposed
