@@ -101,6 +101,7 @@ class RaftCluster:
         self.readies: list[tuple[str, Ready]] = []  # since somebody looked
         self.leaders: dict[int, str] = {}  # term → who led it
         self.committed: dict[int, Entry] = {}  # what anybody applied
+        self.committed_index = 0  # what a leader committed, as far as it was checked
         names = list(names)
         configuration = Configuration(names if voters is None else voters, learners)
         nobody = Configuration([])
@@ -114,6 +115,7 @@ class RaftCluster:
 
     def pump(self, member: RaftMember) -> bool:
         """Does what the next Ready of one member says. False: there was none."""
+        self._check_commitment(member.node)
         ready = member.node.ready()
         if ready is None:
             return False
@@ -152,25 +154,30 @@ class RaftCluster:
                 assert kept.get(index) == entry, f"the leader of term {leadership.term} lacks what was committed"
 
     def _apply(self, member: RaftMember, commit_index: int) -> None:
-        log = member.node.log
+        log, log_configuration = member.node.log, member.node.configurations.at
         while log.applied_index < commit_index:
             for entry in log.slice(log.applied_index + 1, commit_index, 64):
-                if entry.index not in self.committed:
-                    self._check_durable(member, entry)
+                if entry.index > self.committed_index:  # the leader that committed it stepped down over it
+                    self._check_durable(entry, Members(log_configuration(entry.index)))
                 assert self.committed.setdefault(entry.index, entry) == entry, f"two entries applied at {entry.index}"
                 member.state.append(entry)
             member.node.applied(member.state[-1].index)
 
-    def _check_durable(self, member: RaftMember, entry: Entry) -> None:
-        """Somebody applies it first: a quorum has it on disk."""
-        configuration = Members(member.node.configurations.at(entry.index))
+    def _check_commitment(self, node: Node) -> None:
+        """What a leader has just committed is on the disks of a quorum."""
+        if node.role is not Role.LEADER or node.commit_index <= self.committed_index:
+            return
+        for entry in node.log.slice(max(self.committed_index + 1, node.log.first_index), node.commit_index, 1 << 30):
+            self._check_durable(entry, node.members)
+        self.committed_index = node.commit_index
+
+    def _check_durable(self, entry: Entry, members: Members) -> None:
         kept = {
             name for name, other in self.members.items()
             if other.disk.term(entry.index) == entry.term or other.snapshot.index >= entry.index
         }  # fmt: skip
-        newest = [Members(other.node.configuration) for other in self.members.values() if other.alive]
-        quorums = [configuration.quorum, *(members.quorum for members in newest)]
-        assert any(quorum.outcome(kept, set()) for quorum in quorums), f"{entry} is on the disks of {kept} only"
+        assert members.quorum.outcome(kept, set()), f"{entry} is on the disks of {kept} only"
+        self.committed_index = entry.index
 
     # --- what can happen ---------------------------------------------------------------------------------------------
 

@@ -57,7 +57,7 @@ class TargetPriority:
 
     def allows(self, member: str, members: Members) -> bool:
         """Asked once in each wait that nobody ended."""
-        priority = members.priorities[member]
+        priority = members.priorities.get(member, PRIORITY_DISABLED)  # one that leaves has none
         if priority in (PRIORITY_DISABLED, PRIORITY_NOT_ELECTED):
             return priority == PRIORITY_DISABLED
         if self._version is not members:

@@ -270,8 +270,18 @@ class Node(MemberState):
 
     @property
     def promotable(self) -> bool:
-        """One of the voters, as far as it knows."""
-        return self.id in self.members.voters
+        """One of the voters. Or it was one until a change that is not known to be committed: it may be the only one that
+        has it in its log, and then nobody else can be elected (thesis §4.2.2)."""
+        return self.id in self.members.voters or self.leaves
+
+    @property
+    def leaves(self) -> bool:
+        """A voter until the change that is under way is committed."""
+        configurations = self.configurations
+        if configurations.index <= self.commit_index or configurations.imposed is not None:
+            return False
+        earlier = configurations.since(self.commit_index)
+        return self.id not in self.members.voters and any(self.id in Members(one).voters for one in earlier)
 
     # --- messages ----------------------------------------------------------------------------------------------------
 

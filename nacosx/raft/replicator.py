@@ -156,6 +156,9 @@ class Replicator:
                 previous_term = member.log.term(self.next_index - 1)
                 if previous_term is not None:
                     self._append(self.next_index - 1, previous_term, ())
+                else:  # forgotten meanwhile: what it needs is a snapshot, unless it has more than it could say
+                    self.next_index = self.match_index + 1
+                    self._become(PROBE)
             self._checked_index = self.match_index
             return
         patience_ms = (

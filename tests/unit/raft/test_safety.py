@@ -13,7 +13,7 @@ from nacosx.raft.errors import RaftError
 from nacosx.raft.membership import Members
 from nacosx.raft.options import Options
 from nacosx.raft.ready import Role
-from tests.raft_cluster import RaftCluster
+from tests.raft_cluster import Letter, RaftCluster
 
 NAMES = ("a", "b", "c", "d", "e")
 
@@ -30,12 +30,15 @@ class Chaos:
             voters=NAMES[:3],
             options=Options(
                 read_only=read_only,  # type: ignore[arg-type]
+                election_heartbeat_factor=3,  # so that not most of what happens is a heartbeat
                 max_entries_size=3, max_replicator_inflight_msgs=4, catchup_margin=2,
             ),
             random_below=self._random_below,
             instant=False,
         )  # fmt: skip
         self._changes = changes
+        self._side: set[str] = set()
+        self._one_way = False
         self._proposed = 0
         self._reads = 0
         self._asked: dict[tuple[str, int], int] = {}  # read → what was committed when it was asked
@@ -68,7 +71,8 @@ class Chaos:
     def deliver(self, number: int) -> None:
         """The oldest mostly: a network that mostly works finds deeper states."""
         network = self.cluster.network
-        for _ in range(number % 5 + 1):
+        network[:] = [letter for letter in network if not self._lost(letter)]
+        for _ in range(number % 8 + 1):
             if network:
                 self.cluster.deliver(0 if number % 3 else number % len(network))
                 self.cluster.settle()
@@ -81,10 +85,17 @@ class Chaos:
         if self.cluster.network:
             del self.cluster.network[number % len(self.cluster.network)]
 
-    def isolate(self, number: int) -> None:
-        """Everything under way from and to one member is lost."""
-        name = NAMES[number % len(NAMES)]
-        self.cluster.network = [letter for letter in self.cluster.network if name not in letter[:2]]
+    def cut(self, number: int) -> None:
+        """From now on letters cross only between those on the same side; or, rarely, not from one side to the other."""
+        self._side = {name for bit, name in enumerate(NAMES) if number >> bit & 1}
+        self._one_way = number % 7 == 0
+
+    def mend(self, number: int) -> None:
+        self._side = set()
+
+    def _lost(self, letter: Letter) -> bool:
+        from_us, to_us = letter.sender in self._side, letter.to in self._side
+        return from_us != to_us and (from_us or not self._one_way)
 
     def wait(self, number: int) -> None:
         self.cluster.advance(self.cluster.now_ms + number % 400)
@@ -177,8 +188,8 @@ class Chaos:
 
 
 WEIGHTS = {
-    "deliver": 40, "write": 16, "wake": 10, "propose": 8, "read": 4, "wait": 3, "drop": 3, "duplicate": 3, "isolate": 1,
-    "crash": 1, "restart": 3, "fail_disk": 1, "transfer": 1, "change": 2, "snapshot": 2, "install": 2,
+    "deliver": 40, "write": 20, "wake": 12, "propose": 8, "read": 4, "wait": 3, "drop": 2, "duplicate": 2, "cut": 2, "mend": 3,
+    "crash": 2, "restart": 5, "fail_disk": 1, "transfer": 1, "change": 2, "snapshot": 2, "install": 2,
 }  # fmt: skip
 ACTIONS = [name for name, weight in WEIGHTS.items() for _ in range(weight)]
 
