@@ -89,23 +89,19 @@ class Membership:
     def with_peer(self, member: str) -> Configuration:
         """A voter more; a learner becomes one."""
         now = self._node.configuration
-        return Configuration((*without(now.peers, member), member), without(now.learners, member))
+        return configured((*without(now.peers, member), member), without(now.learners, member))
 
     def without_peer(self, member: str) -> Configuration:
         now = self._node.configuration
-        return Configuration(without(now.peers, member), now.learners)
+        return configured(without(now.peers, member), now.learners)
 
     def with_learner(self, member: str) -> Configuration:
-        """RefusedError: it is a voter."""
         now = self._node.configuration
-        try:
-            return Configuration(now.peers, (*without(now.learners, member), member))
-        except ValueError as error:
-            raise RefusedError(PARAMETER_INVALID, str(error), EINVAL) from error
+        return configured(now.peers, (*without(now.learners, member), member))
 
     def without_learner(self, member: str) -> Configuration:
         now = self._node.configuration
-        return Configuration(now.peers, without(now.learners, member))
+        return configured(now.peers, without(now.learners, member))
 
     def of_peers(self, members: Iterable[str]) -> Configuration:
         """Other voters, the learners stay."""
@@ -113,9 +109,17 @@ class Membership:
         learners = self._node.configuration.learners
         for peer in peers:
             learners = without(learners, peer)
+        return configured(peers, learners)
+
+
+def configured(peers: Iterable[str], learners: Iterable[str]) -> Configuration:
+    """RefusedError: somebody is in it twice, or has a name that no member can have."""
+    try:
         return Configuration(peers, learners)
+    except ValueError as error:
+        raise RefusedError(PARAMETER_INVALID, str(error), EINVAL) from error
 
 
 def without(members: Iterable[str], member: str) -> tuple[str, ...]:
-    gone = parse(member).id
+    gone = member.partition(":")[0]
     return tuple(each for each in members if parse(each).id != gone)

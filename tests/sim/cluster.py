@@ -33,7 +33,9 @@ class Cluster:
         self.laws = Laws(self.running, disks, inner=inner)
         self.network = Network(f"network {settings.seed}", self.agenda, settings.weather)
         around = Surroundings(settings.seed, self.agenda, self.network, self.laws, note)
-        voters = Configuration(names[: settings.nodes])
+        voters = Configuration(
+            prioritised(names[: settings.nodes], draw) if settings.priorities else names[: settings.nodes]
+        )
         self.hosts: dict[str, Host] = {}
         for number, name in enumerate(names):
             rate = RATE + draw.randint(-settings.drift, settings.drift) * RATE // 1000
@@ -47,6 +49,7 @@ class Cluster:
         self._verbs: dict[str, Callable[..., None]] = {
             "crash": self._crash,
             "restart": lambda who: self._each(who, Host.start),
+            "stop": lambda who: self._each(who, Host.stop),
             "pause": lambda who: self._each(who, pause),
             "resume": lambda who: self._each(who, resume),
             "halves": self._halves,
@@ -218,7 +221,7 @@ class Cluster:
             leader.later(lambda: leader.ask(lambda: ask(leader)))
 
     def _members(self, voters: str) -> None:
-        names = [self.who(number).id for number in voters.split(",")]
+        names = sorted({self.who(number).id for number in voters.split(",")})
         self._ask(lambda leader: leader.group.change_peers(names))
 
     def _learner(self, who: str) -> None:
@@ -231,6 +234,13 @@ class Cluster:
         host = self.who(who)
         if host.process is not None:
             host.later(lambda: host.ask(host.group.snapshot))
+
+
+def prioritised(names: list[str], draw: Random) -> list[str]:
+    """Some are preferred, one is never elected."""
+    suffixes = [draw.choice(("", ":10", ":50", ":100")) for _ in names]
+    suffixes[draw.randrange(len(names))] = ":0"
+    return [name + suffix for name, suffix in zip(names, suffixes, strict=True)]
 
 
 def pause(host: Host) -> None:

@@ -22,7 +22,7 @@ from tests.sim.disk_snapshots import DiskHardStates, DiskSnapshots
 from tests.sim.laws import Laws
 from tests.sim.loop import Agenda, ProcessClock, ProcessLoop
 from tests.sim.network import Network
-from tests.sim.options import limits_of, options_of
+from tests.sim.options import ShortLog, limits_of, options_of
 from tests.sim.peers import SimulatedPeers, Station
 from tests.sim.registers import Command, Registers
 from tests.sim.script import Settings
@@ -108,6 +108,8 @@ class Host:
     def _start(self) -> None:
         self.group.start()
         self.group.node.__class__ = self.node_of
+        if self._settings.short:
+            self.group.node.log.__class__ = ShortLog
         self._started = True
 
     def options(self) -> Options:
@@ -156,6 +158,14 @@ class Host:
         log = f"log {self.node.log.first_index}…{self.last_index}"
         told = f"{self.id} {state} term {self.term} leader {self.node.leader!r} {log}"
         return f"{told} commit {self.commit_index} applied {self.applied_index} of {','.join(self.configuration.peers)}"
+
+    def stop(self) -> None:
+        if self.started and self.process is not None:
+            self.process.create_task(self.group.stop()).add_done_callback(self._stopped)
+
+    def _stopped(self, stopped: asyncio.Future[None]) -> None:
+        stopped.result()
+        self.crash("kept")
 
     def _appended(self, entry: object, previous_term: int | None) -> None:
         self._around.laws.appended(self.id, entry, previous_term)

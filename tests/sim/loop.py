@@ -17,6 +17,7 @@ T = TypeVar("T")
 
 MS = 1000  # microseconds; the world counts in them
 RATE = 1_000_000  # of a clock that is neither fast nor slow
+TASKS_KEPT = 50  # before those that are done are forgotten
 RUNS_MAX = 400_000  # limit: of one world; more means that something keeps it busy
 
 
@@ -139,6 +140,7 @@ class ProcessLoop(asyncio.AbstractEventLoop):
         self._executor_us = executor_us  # how long the next call in a thread takes
         self._paused = False
         self._held: list[tuple[int, Handle]] = []
+        self._tasks: list[asyncio.Task[Any]] = []
 
     # --- the life of a process ---------------------------------------------------------------------------------------
 
@@ -165,8 +167,16 @@ class ProcessLoop(asyncio.AbstractEventLoop):
             self.agenda.again(number, handle)
 
     def end(self) -> None:
+        """The process is gone. What its tasks would still do when they are collected is over now, and reaches nothing."""
         self.ended = True
         self._held.clear()
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            if not task.done():
+                try:
+                    task.get_coro().close()  # type: ignore[union-attr]
+                except OSError:
+                    continue  # it wanted to tidy up on a disk that is no longer its own
 
     def jump(self, by_ms: int) -> None:
         """The clock is set forward."""
@@ -200,7 +210,11 @@ class ProcessLoop(asyncio.AbstractEventLoop):
     def create_task(  # type: ignore[override]
         self, coro: Coroutine[Any, Any, T], *, name: str | None = None, context: object = None
     ) -> asyncio.Task[T]:
-        return asyncio.Task(coro, loop=self, name=name or "")
+        task = asyncio.Task(coro, loop=self, name=name or "")
+        if len(self._tasks) >= TASKS_KEPT:
+            self._tasks = [task for task in self._tasks if not task.done()]
+        self._tasks.append(task)
+        return task
 
     def run_in_executor(  # type: ignore[override]
         self, executor: object, func: Callable[..., T], *args: Any

@@ -23,7 +23,7 @@ ROUND_MS = 1_000
 class Outcome(msgspec.Struct, frozen=True):
     script: Script
     failure: str = ""  # empty: none
-    law: str = ""  # which law it broke
+    law: str = ""  # which law it broke; or which exception, and where: what two failures that are one have in common
     trace_hash: str = ""
     trace: list[str] = []
     runs: int = 0  # callbacks of processes
@@ -32,11 +32,7 @@ class Outcome(msgspec.Struct, frozen=True):
     committed: int = 0
     terms: int = 0
     snapshots: int = 0
-
-    @property
-    def what(self) -> str:
-        """What two failures have in common that are the same one, for the shrinker."""
-        return self.law
+    breach: bool = False  # a law was broken; else the failure is an exception
 
 
 def run(script: Script, *, traced: bool = False, inner: bool = True, host_of: type[Host] = Host) -> Outcome:
@@ -46,13 +42,14 @@ def run(script: Script, *, traced: bool = False, inner: bool = True, host_of: ty
     logged = Logged()
     logged.attach()
     failure = law = ""
+    breach = False
     try:
         play(cluster)
         logged.check()
     except BrokenLawError as error:
-        failure, law = str(error), error.law
+        failure, law, breach = str(error), error.law, True
     except UndecidedError as error:
-        failure, law = str(error), "linearizability"
+        failure, law, breach = str(error), "linearizability", True
     except Exception as error:  # an assertion of the rules, an error nobody expected: a finding, with its place
         law = f"{type(error).__name__} in {traceback.extract_tb(error.__traceback__)[-1].name}"
         failure = "".join(traceback.format_exception(error))
@@ -64,6 +61,7 @@ def run(script: Script, *, traced: bool = False, inner: bool = True, host_of: ty
         script,
         failure=failure,
         law=law,
+        breach=breach,
         trace_hash=trace.hash() if traced else "",
         trace=trace.lines() if traced else [],
         runs=cluster.agenda.runs,

@@ -39,7 +39,7 @@ def script_of(seed: int, *, steps: int = STEPS, nodes: int = 0) -> Script:
     settings = Settings(
         seed=seed,
         nodes=nodes,
-        spares=draw.randint(1, 2) if "members" in troubles else 0,
+        spares=draw.choice((1, 2, 2)) if "members" in troubles else 0,
         dropped=draw.choice((0, 20, 100)) * bad_weather,
         doubled=draw.choice((0, 20, 50)) * bad_weather,
         late=draw.choice((0, 50, 200)) * bad_weather,
@@ -47,6 +47,8 @@ def script_of(seed: int, *, steps: int = STEPS, nodes: int = 0) -> Script:
         drift=draw.choice((0, 10, 40)),
         lease_reads=lease_reads,
         snapshot_entries=draw.choice((0, 5, 20)) if "snapshot" in troubles else 0,
+        priorities=draw.random() < 0.15,
+        short=draw.random() < 0.4,
     )
     if lease_reads and "jump" in troubles:
         troubles.remove("jump")  # a lease relies on clocks that run alike
@@ -56,7 +58,7 @@ def script_of(seed: int, *, steps: int = STEPS, nodes: int = 0) -> Script:
 class Trouble(msgspec.Struct):
     """What begins it, some milliseconds apart at most, and what ends it, each at some time."""
 
-    begin: list[tuple[str, ...]]
+    begin: list[tuple[str, ...] | int]  # a number: so many milliseconds pass
     end: list[tuple[str, ...]] = []
 
 
@@ -95,9 +97,12 @@ class Schedule:
                 yield action(at_ms, words)
             elif draw.random() < 0.3:
                 trouble = draw.choice(self._troubles)()
-                for words in trouble.begin:
-                    yield action(at_ms, words)
-                    at_ms += draw.choice((1, 1, 2, 5))
+                for step in trouble.begin:
+                    if isinstance(step, int):
+                        at_ms += step
+                    else:
+                        yield action(at_ms, step)
+                        at_ms += draw.choice((1, 1, 2, 5))
                 ends.extend((at_ms + self._duration_ms(), words) for words in trouble.end)
             else:
                 yield action(at_ms, self._operation())
@@ -127,19 +132,40 @@ class Schedule:
         return "leader" if self._draw.random() < 0.4 else self._number()
 
     def _crash(self) -> Trouble:
+        if self._draw.random() < 0.2:
+            return Trouble([("stop", self._who())], [("restart", "all")])
         who = "all" if self._draw.random() < 0.15 else self._who()
         return Trouble([("crash", who, self._draw.choice(("lost", "torn", "kept")))], [("restart", "all")])
 
     def _churn(self) -> Trouble:
         """A leader is gone as soon as it has something that few others have (Raft, figure 8)."""
         append = ("append", KEYS[0], self._value("append"), "@leader")
-        match self._draw.choice(("crash", "isolate", "mute", "pause")):
+        match self._draw.choice(("crash", "power", "mute", "isolate", "pause", "muted", "duel")):
             case "crash":
                 return Trouble([append, ("crash", "leader", "kept")], [("restart", "all")])
+            case "power":
+                return Trouble([append, ("crash", "all", "lost")], [("restart", "all")])
             case "pause":
                 return Trouble([append, ("pause", "leader")], [("resume", "all")])
+            case "muted":
+                return Trouble([("mute", "leader"), append], [("mend",)])
+            case "duel":
+                return Trouble(self._duel(append), [("mend",)])
             case how:
                 return Trouble([append, (how, "leader")], [("mend",)])
+
+    def _duel(self, append: tuple[str, ...]) -> list[tuple[str, ...] | int]:
+        """Two leaders, each with an entry that nobody else has; then one of them leads again, and then the other one."""
+        pause = self._draw.choice((300, 500, 700))
+        first = [("mute", "leader"), append, pause]
+        second = [
+            ("mute", "leader"),
+            (*append[:2], self._value("append"), append[3]),
+            ("pause", "leader"),
+            ("mend",),
+            pause,
+        ]
+        return [*first, *second, ("isolate", "leader"), ("resume", "all"), pause]
 
     def _partition(self) -> tuple[str, ...]:
         draw = self._draw
@@ -169,7 +195,9 @@ class Schedule:
 
     def _flip(self) -> Trouble:
         # A log with a flipped bit is no log any more: that costs one member, and no cluster survives more than a minority.
-        what = "snapshot" if self._flipped or self._settings.spares else self._draw.choice(("log", "snapshot"))
+        settings = self._settings
+        spared = self._flipped or settings.spares or settings.priorities
+        what = "snapshot" if spared else self._draw.choice(("log", "snapshot"))
         self._flipped = self._flipped or what == "log"
         return Trouble([("flip", self._number(), what)])
 
@@ -180,10 +208,13 @@ class Schedule:
         draw = self._draw
         if draw.random() < 0.25:
             return Trouble([("learner", self._number())])
-        count = draw.randint(2 if self._settings.nodes == 3 else 3, self._hosts)
+        nodes = self._settings.nodes
+        if draw.random() < 0.3:  # few stay, and the moment in which some know of it is the one to be cut in two
+            voters = ",".join(("leader", *map(str, range(nodes, self._hosts))))
+            return Trouble([("members", voters), draw.choice((0, 2, 5, 10)), ("halves", f"{voters}|")], [("mend",)])
+        count = draw.randint(2 if nodes == 3 else 3, self._hosts)
         change = ("members", ",".join(map(str, sorted(draw.sample(range(self._hosts), count)))))
-        # The moment in which some know of it and others do not is the one to be cut in two.
-        return Trouble([change, self._partition()], [("mend",)]) if draw.random() < 0.4 else Trouble([change])
+        return Trouble([change, self._partition()], [("mend",)]) if draw.random() < 0.3 else Trouble([change])
 
 
 def action(at_ms: int, words: tuple[str, ...]) -> Action:

@@ -8,7 +8,10 @@ import msgspec
 
 from tests.sim.script import Action, Script
 
-CALMER = {"dropped": 0, "doubled": 0, "late": 0, "drift": 0, "snapshot_entries": 0, "spares": 0, "sync_us": 1000}
+CALMER = {
+    "dropped": 0, "doubled": 0, "late": 0, "drift": 0, "snapshot_entries": 0, "spares": 0, "sync_us": 1000,
+    "priorities": False, "short": False,
+}  # fmt: skip
 
 
 def shrink(script: Script, fails: Callable[[Script], bool], *, tries_max: int = 600) -> Script:
