@@ -39,6 +39,7 @@ class Replay:
             76: self.listen_to_full,
             81: self.stop_listening,
             114: self.import_two,
+            224: self.forget_pushes,
         }
 
     def exchange(self, recorded: Recorded) -> Answer:
@@ -57,6 +58,10 @@ class Replay:
     def listened_to(self, data_id: str, group: str) -> bool:
         target = f"/nacos/v1/cs/configs/listener?dataId={data_id}&group={group}&sampleTime=1"
         return b"127.0.0.1" in send(self.address, Request("GET", target, [], b"")).body
+
+    def forget_pushes(self) -> None:
+        """Nobody acknowledges the pushes to the port of 163. The recorded server was asked before it gave them up."""
+        send(self.address, Request("GET", "/nacos/v1/ns/operator/push/state?reset=true", [], b""))
 
     def change_while_a_client_hangs(self) -> None:
         """075 waits for this change."""

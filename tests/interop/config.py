@@ -156,6 +156,7 @@ class TestConfig:
             client.do("listen", data_id=data_id, group=GROUP)
             wait_listening(client, observer, data_id)
         check_notified(staying, data_id, "for both", lambda text: observer.publish(data_id, GROUP, text))
+        leaving.wait_event(is_config(data_id, observer.get(data_id, GROUP)), "it hears of it, too", 2 * NOTIFIED_S_MAX)
         leaving.do("unlisten", data_id=data_id, group=GROUP)
         since = leaving.mark()
         check_notified(staying, data_id, "for one", lambda text: observer.publish(data_id, GROUP, text))
