@@ -20,7 +20,7 @@ from libc.stdint cimport int64_t
 from libc.stdlib cimport free
 
 from nacosx._core.append_batcher cimport OPERATION_ENTRIES, OPERATION_PREFIX, Operation
-from nacosx._core.flush cimport Log, detach, forget_segments, gather, reset, sync_frame, write_frame
+from nacosx._core.flush cimport Log, call_owner, detach, forget_segments, gather, reset, sync_frame, write_frame
 from nacosx._core.ring cimport RingBuffer, Sequence, ring_claim, ring_publish, ring_slot
 
 import os
@@ -83,27 +83,33 @@ cdef void consume(DiskThread disk) noexcept nogil:
     cdef int64_t sequence = 0
     cdef int64_t available
     cdef Event* event
+    cdef Log* answered = NULL
     while True:
         available = disk.barrier.available_now(sequence)
         if available < sequence:
-            disk.barrier.sleep(sequence)
+            if answered != NULL:
+                call_owners(&answered)
+            else:
+                disk.barrier.sleep(sequence)
             continue
         event = <Event*>ring_slot(disk.ring, sequence)
         if event.log == NULL:
             return
         if event.operation != NULL and event.operation.kind == OPERATION_ENTRIES:
-            sequence = write_entries(disk.ring, sequence, available)
+            sequence = write_entries(disk.ring, sequence, available, &answered)
         else:
+            call_owners(&answered)
             carry_out(event.log, event.operation)
             sequence += 1
         disk.ring.advance(disk.sequence, sequence - 1)
 
 
-cdef int64_t write_entries(RingBuffer ring, int64_t sequence, int64_t available) noexcept nogil:
+cdef int64_t write_entries(RingBuffer ring, int64_t sequence, int64_t available, Log** answered) noexcept nogil:
     """Writes the entries that wait, up to something else or what one write takes; returns the sequence after them.
 
     All writes come before all syncs, for while one file is synced the others are on their way, too (ext4, one frame each of 4
-    logs: 0.54 instead of 0.63 ms).
+    logs: 0.54 instead of 0.63 ms). The owners of those written the last time are called in between: where cores are scarce,
+    whoever is called takes this one, and then the disk has something to do meanwhile.
     """
     cdef Event* event
     cdef Log* touched = NULL
@@ -122,12 +128,23 @@ cdef int64_t write_entries(RingBuffer ring, int64_t sequence, int64_t available)
     while log != NULL:
         write_frame(log)
         log = log.next_touched
+    call_owners(answered)
     while touched != NULL:
         log = touched
         touched = log.next_touched
         log.touched = False
         sync_frame(log)
+        log.next_answered = answered[0]
+        answered[0] = log
     return sequence
+
+
+cdef void call_owners(Log** answered) noexcept nogil:
+    cdef Log* log
+    while answered[0] != NULL:
+        log = answered[0]
+        answered[0] = log.next_answered
+        call_owner(log)
 
 
 cdef void carry_out(Log* log, Operation* operation) noexcept nogil:

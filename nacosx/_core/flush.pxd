@@ -32,7 +32,8 @@ cdef struct Log:
     int wakeup  # eventfd
     # Of the disk thread alone.
     AppendBatcher batcher
-    Log* next_touched  # of the logs that have something to write, or to tell
+    Log* next_touched  # of the logs that have something to write
+    Log* next_answered  # of the logs that have something to tell
     bint touched
     int frame_error  # of the frame that is being written
     uint64_t salt
@@ -64,6 +65,7 @@ cdef struct Log:
 cdef bint gather(Log* log, Operation* operation) noexcept nogil
 cdef void write_frame(Log* log) noexcept nogil
 cdef void sync_frame(Log* log) noexcept nogil
+cdef void call_owner(Log* log) noexcept nogil
 cdef void forget_segments(Log* log, uint64_t first_index) noexcept nogil
 cdef void reset(Log* log, uint64_t next_index) noexcept nogil
 cdef void detach(Log* log) noexcept nogil

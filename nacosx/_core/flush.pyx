@@ -2,7 +2,7 @@
 
 ::
 
-    operation ─gather→ batcher ─write_frame→ one write ─sync_frame→ one fdatasync, index, answers, fileno() is readable
+    operation ─gather→ batcher ─write_frame→ one write ─sync_frame→ one fdatasync, index, answers ─call_owner→ fileno()
 
 A write that fails is taken back (the file is cut to its last good byte) and the segment is used on. After a failed fdatasync
 nobody knows what of the file is on disk and asking again would lie (fsyncgate), so the segment is left for a new one, whose
@@ -99,8 +99,7 @@ cdef void write_frame(Log* log) noexcept nogil:
 
 
 cdef void sync_frame(Log* log) noexcept nogil:
-    """Makes the frame that was written durable, and tells what became of it, and of what was refused."""
-    cdef uint64_t one = 1
+    """Makes the frame that was written durable, and notes what became of it. `call_owner` is due."""
     cdef AppendBatcher* batcher = &log.batcher
     cdef Segment* segment = newest(log)
     if batcher.operations and log.frame_error == 0:
@@ -118,8 +117,13 @@ cdef void sync_frame(Log* log) noexcept nogil:
             log.error = log.frame_error
             log.last_index = log.durable_index
     pthread_mutex_unlock(&log.mutex)
-    write(log.wakeup, &one, 8)
     batcher_clear(batcher)
+
+
+cdef void call_owner(Log* log) noexcept nogil:
+    """There are answers."""
+    cdef uint64_t one = 1
+    write(log.wakeup, &one, 8)
 
 
 cdef void zero_ahead(Log* log, Segment* segment, uint64_t end) noexcept nogil:
