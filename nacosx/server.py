@@ -17,7 +17,9 @@ import signal
 import socket
 import sys
 import time
+from contextlib import AsyncExitStack
 from random import randrange
+from typing import TYPE_CHECKING
 
 import uvloop
 
@@ -39,14 +41,17 @@ from nacosx.api.v1.naming_desk import ServerStatus
 from nacosx.clock import Clock, SystemClock
 from nacosx.config.catalog import Catalog
 from nacosx.config.events import ConfigChanged
+from nacosx.engine.address_book import AddressBook
 from nacosx.engine.alone import ALONE
 from nacosx.engine.beats import Beats
 from nacosx.engine.cleaner import Cleaner
+from nacosx.engine.cluster_members import ClusterMembers
 from nacosx.engine.gateway import Gateway
 from nacosx.engine.listeners import Listeners
 from nacosx.engine.long_polls import LongPolls
 from nacosx.engine.pusher import Pusher
 from nacosx.engine.raft_group import RaftGroup
+from nacosx.engine.raft_node import RaftNode
 from nacosx.engine.reactions import Reactions
 from nacosx.engine.recovery import RecoveryError
 from nacosx.engine.retention import Retention
@@ -58,6 +63,7 @@ from nacosx.naming.commands import ConnectClient, DisconnectClient
 from nacosx.naming.events import ClientReleased, ServiceChanged, ServiceSubscribed
 from nacosx.naming.instance_ids import SnowflakeIds, worker_of
 from nacosx.naming.registry import Registry
+from nacosx.raft.options import Options
 from nacosx.settings import Settings
 from nacosx.storage.hard_state import HardStateFile
 from nacosx.storage.identity import DamagedError, member_id
@@ -70,9 +76,13 @@ from nacosx.wire.http import HttpServer
 from nacosx.wire.listener import bind, listen, reserve
 from nacosx.wire.udp import DatagramDoor
 
+if TYPE_CHECKING:
+    from nacosx.wire.peers import CapnpPeers
+
 logger = logging.getLogger(__name__)
 
 GROUP = "nacos"  # the Raft group of everything durable
+EVERYWHERE = ("0.0.0.0", "::")
 STOP_GRACE_MS = 3_000  # for requests under way when the server stops; long polls and streams are cut then
 
 # What keeps a server from starting and is not our bug: one line for the person who started it, no traceback.
@@ -80,12 +90,13 @@ START_ERRORS = (OSError, LockedError, DamagedError, CorruptLogError, RecoveryErr
 
 
 class Server:
-    """One stand-alone server. `start` returns when it is ready, `stop` when nothing of it is left."""
+    """One server, alone or a member of a cluster. `start` returns when it is ready, `stop` when nothing of it is left."""
 
     def __init__(self, settings: Settings, loop: asyncio.AbstractEventLoop, clock: Clock) -> None:
         self._settings = settings
         self._loop = loop
         self._clock = clock
+        self._exit = AsyncExitStack()  # of what is there for the other members of a cluster
         self.port = 0
         self.grpc_port = 0
 
@@ -99,15 +110,18 @@ class Server:
         self._lock = DirectoryLock(data)
         self._ticker = Ticker(self._loop, self._clock)
         sockets = bind_ports(settings)
+        if settings.members:
+            self._peer_socket = bind(settings.host, settings.peer_port)
         self.port, self.grpc_port = sockets[0].getsockname()[1], sockets[-1].getsockname()[1]
-        self._ip = settings.host if settings.host not in ("0.0.0.0", "::") else local_ip()
+        self._ip = settings.ip or (settings.host if settings.host not in EVERYWHERE else local_ip())
         self._build_rooms()
         self._build_doors()
         self._build_engine()
         self._build_desks()
         self._group.start()
+        await self._start_peers()
         await self._datagrams.open(self._loop, settings.host, self._pusher.datagrams.acknowledged)
-        self._cleaner.start()
+        self._cleaner.start(forgets=not settings.members)
         self._retention.start()
         self._grpc.started = True
         self._listening = [
@@ -123,22 +137,72 @@ class Server:
         self._rows = open_rows(data / "rows.sqlite", self._ticker.schedule)
         self._log = SegmentedLog(data / "log", self._loop)
         machine = RoomsMachine(Rooms(registry, catalog, namespaces), self._rows, self._reactions)
-        member = member_id(data)
+        self._member = member_id(data)
+        hard_states = HardStateFile(data / "raft")
+        alone = not self._settings.members or (self._log.last_index > 0 and not hard_states.load().term)
+        self._raft = RaftNode()
+        self._peers = self._build_peers()
         self._group = RaftGroup(
             GROUP,
             machine,
-            id=member,
-            configuration=Configuration([member]),
+            id=self._member,
+            # Who begins in a cluster begins without a group, until one is founded or takes it in. What was written before there
+            # were elections was written alone.
+            configuration=Configuration([self._member] if alone else []),
             log=self._log,
-            hard_states=HardStateFile(data / "raft"),
+            hard_states=hard_states,
             snapshots=SnapshotDirectory(data / "snapshots"),
-            peers=ALONE,
+            peers=self._peers or ALONE,
             ticker=self._ticker,
             loop=self._loop,
             clock=self._clock,
             random_below=randrange,
+            options=Options(election_timeout_ms=self._settings.election_timeout_ms),
         )
+        self._raft.add(self._group)
         self._gateway = Gateway(registry, catalog, namespaces, machine, self._group, self._clock, self._reactions)
+
+    def _build_peers(self) -> CapnpPeers | None:
+        """The other members, when there are any."""
+        settings = self._settings
+        if not settings.members:
+            return None
+        from nacosx.wire.peers import CapnpPeers  # brings pycapnp, which a stand-alone server does without
+
+        host = f"[{self._ip}]" if ":" in self._ip else self._ip
+        self._book = AddressBook(settings.peer_addresses)
+        return CapnpPeers(
+            self._member,
+            f"{host}:{settings.peer_port}",
+            self._book,
+            self._raft,
+            secret=settings.peer_secret,
+            loop=self._loop,
+            ticker=self._ticker,
+            random_below=randrange,
+            host=settings.host if settings.host not in EVERYWHERE else None,
+        )
+
+    async def _start_peers(self) -> None:
+        if self._peers is None:
+            return
+        from nacosx.wire.peers import kj_loop
+
+        await self._exit.enter_async_context(kj_loop())
+        await self._peers.start(self._peer_socket)
+        self._exit.push_async_callback(self._peers.stop)
+        members = ClusterMembers(
+            self._member, self._group, self._book, self._peers, ticker=self._ticker, loop=self._loop
+        )
+        members.start()
+        self._exit.push_async_callback(members.stop)
+        logger.warning(
+            "ephemeral instances are known only to the member they register at: members do not share them yet"
+        )
+        if not self._settings.server_identity_value:
+            logger.warning(
+                "anybody may join this cluster: set nacos.core.auth.server.identity.key and .value, on all members alike"
+            )
 
     def _build_doors(self) -> None:
         """What clients hear pushes from; the HTTP door follows when its desks are there."""
@@ -258,6 +322,7 @@ class Server:
             await listening.wait_closed()
         self._datagrams.close()
         await self._group.stop()
+        await self._exit.aclose()
         await self._retention.stop()
         self._ticker.stop()
         self._log.close()

@@ -19,6 +19,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+PEER_PORT_OFFSET = 1000  # contract/semantics.md §4: main port - 1000 is Raft's
+
 
 class SettingsError(Exception):
     """The settings are bad, or ask for what cannot be given; the message is for the person who starts us."""
@@ -33,6 +35,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     grpc_port: int | None = None  # None: port + grpc_port_offset
     grpc_port_offset: int = 1000
     context_path: str = "/nacos"
+    ip: str | None = None  # what others know this server by; None: the host, or the address of the default route
+    standalone: bool = False  # whatever cluster.conf says
+    member_list: str = ""  # instead of cluster.conf
+    members: tuple[str, ...] = ()  # of the cluster, host:main port, this server among them; fewer than two: stand-alone
+    server_identity_key: str = ""  # with its value the secret that the members of a cluster share
+    server_identity_value: str = ""
+    election_timeout_ms: int = 1_000  # SOFAJRaft's default; the Java server sets 5 s, for the pauses of its collector
     function_mode: str | None = None
 
     param_check_enabled: bool = True
@@ -71,6 +80,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     config_bytes_default_max: int = 102_400
     aggregated_configs_max: int = 10_000
     aggregated_bytes_max: int = 1_024
+
+    @property
+    def peer_port(self) -> int:
+        """Where the other members of the cluster call: as the Java server's JRaft."""
+        return self.port - PEER_PORT_OFFSET
+
+    @property
+    def peer_addresses(self) -> tuple[str, ...]:
+        """Of `members`."""
+        split = [member.rpartition(":") for member in self.members]
+        return tuple(f"{host}:{int(port) - PEER_PORT_OFFSET}" for host, _, port in split)
+
+    @property
+    def peer_secret(self) -> bytes:
+        return f"{self.server_identity_key}\n{self.server_identity_value}".encode()
 
     @property
     def data_directory(self) -> Path:
@@ -118,6 +142,12 @@ SUPPORTED: dict[str, Supported] = {
     "server.servlet.context-path": Supported("context_path", _path),
     "nacos.server.contextpath": Supported("context_path", _path),
     "nacos.server.grpc.port.offset": Supported("grpc_port_offset", _integer),
+    "nacos.standalone": Supported("standalone", _boolean),
+    "nacos.member.list": Supported("member_list", _text),
+    "nacos.inetutils.ip-address": Supported("ip", _text),
+    "nacos.core.auth.server.identity.key": Supported("server_identity_key", _text),
+    "nacos.core.auth.server.identity.value": Supported("server_identity_value", _text),
+    "nacos.core.protocol.raft.data.election_timeout_ms": Supported("election_timeout_ms", _integer),
     "nacos.functionmode": Supported("function_mode", _text),
     "nacos.core.param.check.enabled": Supported("param_check_enabled", _boolean),
     "server.max-http-header-size": Supported("http_header_bytes_max", _integer),
@@ -159,13 +189,10 @@ SILENT: dict[str, tuple[str, ...]] = {
     "nacos.core.auth.system.type": ("", "nacos"),
     "nacos.core.auth.caching.enabled": ("true", "false"),
     "nacos.core.auth.enable.useragentauthwhite": ("false",),
-    "nacos.core.auth.server.identity.key": ("",),
-    "nacos.core.auth.server.identity.value": ("",),
     "nacos.core.auth.plugin.nacos.token.secret.key": ("",),
     "nacos.core.auth.plugin.nacos.token.cache.enable": ("false",),
     "spring.datasource.platform": ("",),
     "spring.sql.init.platform": ("", "derby"),
-    "nacos.standalone": ("true",),
     "nacos.istio.mcp.server.enabled": ("false",),
     "nacos.k8s.sync.enabled": ("false",),
     "nacos.prometheus.metrics.enabled": ("false",),
@@ -209,6 +236,8 @@ DOCKER: dict[str, str] = {
     "NACOS_DEPLOYMENT_TYPE": "nacos.deployment.type",
 }
 
+MEMBERS_MAX = 128  # limit: of a cluster
+
 _PLACEHOLDER = re.compile(r"\$\{([^${}:]+)(?::([^${}]*))?\}")
 _PLACEHOLDER_DEPTH_MAX = 16
 
@@ -234,11 +263,48 @@ def load(
             raise SettingsError(f"{written}={value} is not supported yet, and the server would run open without it")
         elif value.strip().lower() not in SILENT.get(key, ()):
             warnings.append(f"setting {written} is not supported and was ignored")
-    if (home / "conf" / "cluster.conf").exists():
-        warnings.append("conf/cluster.conf was ignored: this server runs stand-alone")
-
     members.update({name: value for name, value in (flags or {}).items() if value is not None})
-    return Settings(home=home, **members), warnings
+    settings = Settings(home=home, **members)
+    return msgspec.structs.replace(settings, members=_members(settings)), warnings
+
+
+def _members(settings: Settings) -> tuple[str, ...]:
+    """Who is in the cluster: conf/cluster.conf, else nacos.member.list; nobody with nacos.standalone=true, or without others.
+
+    contract/semantics.md §5: one host or host:port a line, lists with commas, comments after #; without a port the main one.
+    """
+    if settings.standalone:
+        return ()
+    path = settings.home / "conf" / "cluster.conf"
+    try:
+        text = path.read_text("utf-8") if path.exists() else settings.member_list
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"cannot read {path}: {error}") from error
+    words = re.split(r"[,\s]+", re.sub(r"#.*", "", text))
+    members = tuple(dict.fromkeys(_member(word, settings.port) for word in words if word))
+    if len(members) < 2:
+        return ()
+    if len(members) > MEMBERS_MAX:
+        raise SettingsError(f"a cluster has at most {MEMBERS_MAX} members, not {len(members)}")
+    if settings.port <= PEER_PORT_OFFSET:
+        raise SettingsError(
+            f"a member of a cluster needs a main port above {PEER_PORT_OFFSET}: Raft's is so much lower"
+        )
+    return members
+
+
+def _member(word: str, port: int) -> str:
+    """host:port; an IPv6 address stands in brackets when a port follows."""
+    found = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^:\[\]]+)(?::(\d{1,5}))?", word)
+    if found is not None:
+        host, given_port = found[1], int(found[2] or port)
+    elif word.count(":") > 1 and set(word) <= set("0123456789abcdefABCDEF:."):
+        host, given_port = f"[{word}]", port
+    else:
+        raise SettingsError(f"{word!r} is not an address of a member: host or host:port is")
+    if not PEER_PORT_OFFSET < given_port <= 65535:
+        raise SettingsError(f"{word!r}: the port of a member is above {PEER_PORT_OFFSET}")
+    return f"{host}:{given_port}"
 
 
 def _properties(path: Path) -> dict[str, str]:

@@ -29,8 +29,6 @@ ENTRANCES = {
     "nacosx.storage.rocks_log": "the rival of the segmented log behind the same port, which measures slower; an extra",
     "nacosx.__main__": "python -m nacosx",
     "nacosx.cli": "the console script",
-    "nacosx.engine.raft_node": "for the server that has other members",
-    "nacosx.wire.peers": "for the members of a cluster; proven before the server stands on it",
     "nacosx.engine.repeated_timer": "for the elections and heart beats of the Raft groups",
     "nacosx.engine.timer_thread": "for those of them that must not wait for the event loop",
 }

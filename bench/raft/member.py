@@ -108,7 +108,6 @@ class Member:
             AddressBook(addresses),
             node,
             secret=SECRET,
-            standing=bytes,
             loop=self._loop,
             ticker=self._ticker,
             random_below=randrange,

@@ -8,11 +8,13 @@ gateway     the single way to change state: `submit` (ephemeral, at once) and `p
 raft_group  one Raft group of this process: it carries out what the rules say; raft_node: all of them
 apply_queue, closure_queue, fsm_caller   the way of a proposal: to the rules, waiting for its entry, applied
 snapshot_executor   snapshots, taken and installed;  read_only_service   linearizable reads
-forwarder, membership, refusals, limits, raft_metrics   proposals to the leader; changes of the members; errors; limits; numbers
+forwarder   proposals handed to the leader;  membership, member_operations   changes of the members
+refusals, limits, raft_metrics   errors; limits; numbers
 alone       the other members of a group that has none
 recovery    how a group comes back from disk
 rooms_machine   the rooms as the state machine of a group
 address_book   which member of the cluster answers where
+cluster_members   the founding of a cluster by cluster.conf, members that are new or were wiped, one state in all of them
 rooms       the union of the durable commands, and the rooms behind one log
 reactions   event type → who reacts
 pusher      service pushes: merge, delay, ack, retry

@@ -62,10 +62,12 @@ class Cleaner:
         self._metadata_expired_ms = metadata_expired_ms
         self._forgetting: asyncio.Future[None] | None = None  # limit: one command on its way to the disk
 
-    def start(self) -> None:
+    def start(self, *, forgets: bool = True) -> None:
+        """`forgets`: what was said about services and instances that are gone; not where others may still have them."""
         self._started_ms = self._clock.monotonic_ms()
         self._ticker.schedule(FIRST_DELAY_MS, self._clean_services)
-        self._ticker.schedule(METADATA_INTERVAL_MS, self._clean_metadata)
+        if forgets:
+            self._ticker.schedule(METADATA_INTERVAL_MS, self._clean_metadata)
 
     def _clean_services(self, _: None) -> None:
         self._ticker.schedule(self._empty_service_interval_ms, self._clean_services)

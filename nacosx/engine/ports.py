@@ -205,6 +205,15 @@ class ForwardReply(msgspec.Struct, frozen=True):
     leader: str = ""  # with EPERM: who might be the leader
 
 
+class Standing(msgspec.Struct, frozen=True):
+    """What a member tells of itself in a group."""
+
+    configuration: Configuration  # without members: it belongs to no cluster yet
+    applied_index: int
+    digest: int  # of everything applied up to there; members that applied the same have the same
+    digests: dict[int, int]  # the same of some earlier indexes
+
+
 class Peers(Protocol):
     """The other members of the cluster, by their ids."""
 
@@ -227,6 +236,9 @@ class PeerService(Protocol):
 
     def read_chunk(self, group: str, index: int, offset: int, size: int) -> bytes:
         """OSError when there is no such group or snapshot."""
+
+    def standing(self, group: str) -> Standing:
+        """OSError when there is no such group."""
 
     async def on_proposals(self, group: str, proposals: Sequence[bytes]) -> Sequence[ForwardReply]:
         """OSError when there is no such group."""

@@ -32,6 +32,7 @@ from nacosx.engine.closure_queue import ClosureQueue
 from nacosx.engine.forwarder import Forwarder
 from nacosx.engine.fsm_caller import FSMCaller, MachineError
 from nacosx.engine.limits import Limits
+from nacosx.engine.member_operations import MemberOperations
 from nacosx.engine.membership import Membership
 from nacosx.engine.ports import ForwardReply, HardStates, LogStorage, Peers, Snapshots, StateMachine
 from nacosx.engine.raft_metrics import RaftMetrics
@@ -53,7 +54,7 @@ log = logging.getLogger(__name__)
 _DATA = attrgetter("data")
 
 
-class RaftGroup:
+class RaftGroup(MemberOperations):
     """A member of the group `name`. Everything belongs to the thread of the loop.
 
     invariant: `node.ready` is called by `_pump` only, and what it returns is carried out at once.
@@ -281,41 +282,9 @@ class RaftGroup:
         self._schedule()
         return future
 
-    def add_peer(self, member: str) -> asyncio.Future[None]:
-        """`member`: id, or id:priority. The changes below are done when they are committed. RefusedError."""
-        return self._change(self._membership.with_peer(member))
-
-    def remove_peer(self, member: str) -> asyncio.Future[None]:
-        return self._change(self._membership.without_peer(member))
-
-    def change_peers(self, members: Sequence[str]) -> asyncio.Future[None]:
-        return self._change(self._membership.of_peers(members))
-
-    def add_learner(self, member: str) -> asyncio.Future[None]:
-        return self._change(self._membership.with_learner(member))
-
-    def remove_learner(self, member: str) -> asyncio.Future[None]:
-        return self._change(self._membership.without_learner(member))
-
-    def reset_peers(self, members: Sequence[str]) -> None:
-        """The operator's last resort, when the quorum is lost for good: these are the members from now on. What the others
-        had committed and this one has not is lost."""
-        self._membership.reset(self._membership.of_peers(members))
-        self._schedule()
-
-    def transfer_leadership_to(self, member: str) -> asyncio.Future[None]:
-        future = self._membership.transfer(member, self._now_ms())
-        self._schedule()
-        return future
-
     async def snapshot(self) -> None:
         """Takes one now. A failure is logged."""
         await self._executor.begin()
-
-    def _change(self, configuration: Configuration) -> asyncio.Future[None]:
-        future = self._membership.change(configuration)
-        self._schedule()
-        return future
 
     async def stop(self) -> None:
         """Waits for everything proposed, leaves a snapshot when it makes the next start faster. Takes nothing more."""

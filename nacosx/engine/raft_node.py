@@ -10,7 +10,7 @@ import errno
 import logging
 from collections.abc import Iterator, Sequence
 
-from nacosx.engine.ports import ForwardReply
+from nacosx.engine.ports import ForwardReply, Standing
 from nacosx.engine.raft_group import RaftGroup
 from nacosx.raft.messages import Message
 
@@ -46,6 +46,9 @@ class RaftNode:
 
     def read_chunk(self, group: str, index: int, offset: int, size: int) -> bytes:
         return self._group(group).read_chunk(index, offset, size)
+
+    def standing(self, group: str) -> Standing:
+        return self._group(group).standing
 
     async def on_proposals(self, group: str, proposals: Sequence[bytes]) -> Sequence[ForwardReply]:
         return self._group(group).on_proposals(proposals)

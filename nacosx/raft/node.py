@@ -188,6 +188,15 @@ class Node(MemberState):
         when `changing` is False and it is not. RaftError: EPERM, EBUSY, EINVAL."""
         self._lead().change(configuration)
 
+    def found(self, configuration: Configuration) -> None:
+        """A group begins, with these members, as if this node had been made with them. Whoever is one of them must be told the
+        same, and must not have been in a group before. RaftError: EINVAL, this one has been."""
+        if self.configurations.recorded or self.members.all:
+            raise RaftError(EINVAL, "the group has members already")
+        self.configurations.restore(0, configuration)
+        self.configuration_changed()
+        self._become_follower(self.term, self.leader)
+
     def reset_peers(self, configuration: Configuration) -> None:
         """The operator's last resort, where no quorum is left: from now on these are the members. Two halves of a group that
         are both told so are two groups. RaftError: EINVAL."""

@@ -50,8 +50,8 @@ interface Node {
   forward @2 (group :Text, proposals :List(Data)) -> Placed;
   # Proposals for the leader.
 
-  standing @3 () -> (standing :Data);
-  # Whether this member belongs to a cluster, and to which: `Configuration` as in the log; empty while it belongs to none.
+  standing @3 (group :Text) -> Standing;
+  # Who is in the group as far as this member knows, and what it has applied.
 }
 
 struct Message {
@@ -107,6 +107,23 @@ struct Message {
       known @29 :Bool;  # false: the receiver does not lead
       index @30 :UInt64;
     }
+  }
+}
+
+struct Standing {
+  union {
+    refused @0 :Text;
+    member :group {
+      configuration @1 :Data;  # encoded as in the log; without members while this one belongs to no cluster
+      applied @2 :Digest;
+      earlier @3 :List(Digest);
+    }
+  }
+
+  struct Digest {
+    # Of everything applied up to the entry: members that applied the same have the same.
+    index @0 :UInt64;
+    digest @1 :UInt32;
   }
 }
 

@@ -26,7 +26,7 @@ from typing import cast
 import capnp
 
 from nacosx.engine.address_book import ADDRESSES_MAX, AddressBook
-from nacosx.engine.ports import ForwardReply, PeerService
+from nacosx.engine.ports import ForwardReply, PeerService, Standing
 from nacosx.engine.ticker import Ticker
 from nacosx.raft.messages import Message
 from nacosx.wire.peers_door import STRANGERS_MAX, Guest
@@ -47,7 +47,8 @@ def kj_loop() -> AbstractAsyncContextManager[None]:
 
 
 class CapnpPeers:
-    """`address` is where this member listens to the others, as they are told; `standing()` is what it tells of its cluster.
+    """`address` is where this member listens to the others, as they are told; `host` is where its connections come from, when
+    that matters.
 
     `tls` of the connections made and `server_tls` of those accepted are contexts that ask the other side for a certificate.
     """
@@ -60,10 +61,10 @@ class CapnpPeers:
         service: PeerService,
         *,
         secret: bytes,
-        standing: Callable[[], bytes],
         loop: asyncio.AbstractEventLoop,
         ticker: Ticker,
         random_below: Callable[[int], int],
+        host: str | None = None,
         tls: ssl.SSLContext | None = None,
         server_tls: ssl.SSLContext | None = None,
     ) -> None:
@@ -72,9 +73,9 @@ class CapnpPeers:
         self.book = book
         self.service = service
         self.secret = secret
-        self.standing = standing
         self.ticker = ticker
         self.random_below = random_below
+        self.local_address = (host, 0) if host is not None else None
         self.tls = tls
         self.unreachable = 0  # messages to members whose address is not known, ever
         self._server_tls = server_tls
@@ -92,6 +93,7 @@ class CapnpPeers:
         self._server = await self._loop.create_server(
             lambda: Stream(self._came, self._went), sock=listening, backlog=BACKLOG, ssl=self._server_tls
         )
+        self.book.learn(self.member, self.address)
         for address in self.book.configured:
             if address != self.address:
                 self._dial(address)
@@ -125,11 +127,11 @@ class CapnpPeers:
     async def forward(self, to: str, group: str, proposals: Sequence[bytes]) -> Sequence[ForwardReply]:
         return await self._known(to).forward(group, proposals)
 
-    # --- the founding of a cluster ------------------------------------------------------------------------------------
+    # --- of the members -----------------------------------------------------------------------------------------------
 
-    async def ask_standing(self, member: str) -> bytes:
-        """See `Node.standing` in the schema. OSError."""
-        return await self._known(member).standing()
+    async def standing(self, member: str, group: str) -> Standing:
+        """OSError."""
+        return await self._known(member).standing(group)
 
     def connected(self, member: str) -> bool:
         return member in self._members
@@ -156,7 +158,9 @@ class CapnpPeers:
         member, address = greeting.member, link.address
         if member == self.member:
             self._end(link)
-            if greeting.address != self.address:
+            if greeting.address == self.address:
+                self.book.learn(member, address)
+            else:
                 log.error("%s has the same id as this member: a data directory was copied", address)
             raise ConnectionAbortedError("that is this member itself")
         other = self._members.get(member)

@@ -41,9 +41,6 @@ class Host(Protocol):
     def greeting(self) -> Greeting:
         """Ours, with a new nonce."""
 
-    def standing(self) -> bytes:
-        """See `Node.standing` in the schema."""
-
     def admit(self, guest: Guest, greeting: Greeting) -> None:
         """It has shown that it is who its greeting says. RefusedError when it may not enter after all."""
 
@@ -229,7 +226,17 @@ class Node(SCHEMA.Node.Server):  # type: ignore[misc]
             built.index, built.term, built.error, built.leader = place.index, place.term, place.error, place.leader
 
     async def standing_context(self, context: Any) -> None:
-        context.results.standing = self._host.standing()
+        try:
+            standing = self._host.service.standing(context.params.group)
+        except OSError as error:
+            context.results.refused = str(error)
+            return
+        member = context.results.init("member")
+        member.configuration = standing.configuration.encode()
+        member.applied.index, member.applied.digest = standing.applied_index, standing.digest
+        earlier = member.init("earlier", len(standing.digests))
+        for number, (index, digest) in enumerate(standing.digests.items()):
+            earlier[number].index, earlier[number].digest = index, digest
 
 
 async def held(answered: asyncio.Future[None]) -> None:

@@ -15,9 +15,9 @@ from typing import Any, Protocol, TypeVar
 
 import capnp
 
-from nacosx._core.entry import CorruptEntryError
+from nacosx._core.entry import Configuration, CorruptEntryError
 from nacosx._core.wheel import Timeout
-from nacosx.engine.ports import ForwardReply, PeerService
+from nacosx.engine.ports import ForwardReply, PeerService, Standing
 from nacosx.engine.ticker import Ticker
 from nacosx.raft.messages import AppendEntries, Heartbeat
 from nacosx.wire.peers_door import WORDS_MAX, read_greeting, write_greeting
@@ -50,6 +50,7 @@ class Owner(Protocol):
     secret: bytes
     ticker: Ticker
     tls: ssl.SSLContext | None
+    local_address: tuple[str, int] | None
 
     def greeting(self) -> Greeting: ...
 
@@ -205,9 +206,18 @@ class Link:
             raise OSError(placed.refused)
         return [ForwardReply(place.index, place.term, place.error, place.leader) for place in placed.replies]
 
-    async def standing(self) -> bytes:
+    async def standing(self, group: str) -> Standing:
         """OSError."""
-        return bytes((await self._ask(lambda node: node.standing())).standing)
+        told = await self._ask(lambda node: node.standing(group))
+        if str(told.which()) != "member":
+            raise OSError(told.refused)
+        member = told.member
+        try:
+            configuration = Configuration.decode(member.configuration)
+        except CorruptEntryError as error:
+            raise OSError(f"{self.address} answers something else: {error}") from error
+        earlier = {digest.index: digest.digest for digest in member.earlier}
+        return Standing(configuration, member.applied.index, member.applied.digest, earlier)
 
     async def _ask(self, call: Callable[[Any], Awaitable[Result]]) -> Result:
         if self._node is None:
@@ -253,6 +263,7 @@ class Link:
                 host.strip("[]"),
                 int(port),
                 ssl=owner.tls,
+                local_addr=owner.local_address,
             ),
         )
         self._stream = stream
@@ -327,7 +338,7 @@ class Link:
     async def _wait(self) -> None:
         """20 ms, doubled after every failure up to 1 s, and up to half as much again by chance."""
         delay_ms = min(RECONNECT_MS_MAX, RECONNECT_MS_MIN << min(self._attempts, 16))
-        delay_ms += self._owner.random_below(delay_ms // 2)
+        delay_ms += self._owner.random_below(delay_ms // 2 + 1)
         self._attempts += 1
         self._pause = pause = self._loop.create_future()
         timeout = self._owner.ticker.schedule(delay_ms, self._end_pause)

@@ -59,16 +59,57 @@ def test_each_unsupported_key_is_named_once_and_wishes_we_grant_anyway_are_silen
     _, warnings = load(
         tmp_path,
         "nacos.core.auth.enabled=false\nspring.sql.init.platform=mysql\nserver.tomcat.basedir=file:.\nspring.sql.init.platform=mysql\n",
-        {"NACOS_SERVERS": "a b", "PATH": "/bin"},
+        {"DB_NUM": "1", "NACOS_DEPLOYMENT_TYPE": "server", "PATH": "/bin"},
     )
     named = sorted(warning.split()[1] for warning in warnings)
-    assert named == ["NACOS_SERVERS", "server.tomcat.basedir", "spring.sql.init.platform"]
+    assert named == ["NACOS_DEPLOYMENT_TYPE", "server.tomcat.basedir", "spring.sql.init.platform"]
 
 
-def test_a_cluster_file_is_warned_of(tmp_path: Path) -> None:
+CLUSTER = """\
+#2024-01-01T00:00:00
+10.0.0.1:8848
+  10.0.0.2 # the main port
+
+nacos-3:8849,[fd00::1]:8850 , fd00::2
+10.0.0.1:8848
+"""
+
+
+def test_the_members_of_a_cluster_are_read_as_the_java_server_reads_them(tmp_path: Path) -> None:
     (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "cluster.conf").write_text(CLUSTER)
+    loaded, warnings = load(tmp_path, environment={"MEMBER_LIST": "1.1.1.1,2.2.2.2"})
+    assert loaded.members == ("10.0.0.1:8848", "10.0.0.2:8848", "nacos-3:8849", "[fd00::1]:8850", "[fd00::2]:8848")
+    assert loaded.peer_port == 7848
+    assert loaded.peer_addresses == (
+        *("10.0.0.1:7848", "10.0.0.2:7848", "nacos-3:7849"),
+        *("[fd00::1]:7850", "[fd00::2]:7848"),
+    )
+    assert warnings == []
+
+
+def test_a_server_is_alone_when_it_is_told_so_or_has_no_others(tmp_path: Path) -> None:
+    assert load(tmp_path)[0].members == ()
+    assert load(tmp_path, environment={"NACOS_SERVERS": "a:9000 b:9000"})[0].members == ("a:9000", "b:9000")
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "cluster.conf").write_text(CLUSTER)
+    assert load(tmp_path, environment={"NACOS_STANDALONE": "true"})[0].members == ()
     (tmp_path / "conf" / "cluster.conf").write_text("10.0.0.1:8848\n")
-    assert load(tmp_path)[1] == ["conf/cluster.conf was ignored: this server runs stand-alone"]
+    assert load(tmp_path)[0].members == ()
+
+
+@pytest.mark.parametrize("line", ["a:b", "a:99999", "a:1000", "[x]:1", "x:1:b"])
+def test_a_member_that_is_no_address_is_refused(tmp_path: Path, line: str) -> None:
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "cluster.conf").write_text(f"{line}\nb\n")
+    with pytest.raises(SettingsError, match="of a member"):
+        load(tmp_path)
+
+
+def test_members_of_one_cluster_share_a_secret(tmp_path: Path) -> None:
+    assert load(tmp_path, environment={"NACOS_AUTH_IDENTITY_KEY": "k"})[0].peer_secret == b"k\n"
+    named = "nacos.core.auth.server.identity.key=k\nnacos.core.auth.server.identity.value=v\n"
+    assert load(tmp_path, named)[0].peer_secret == b"k\nv"
 
 
 @pytest.mark.parametrize(

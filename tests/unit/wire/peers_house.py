@@ -11,9 +11,10 @@ from typing import Any
 
 import uvloop
 
+from nacosx._core.entry import Configuration
 from nacosx.clock import SystemClock
 from nacosx.engine.address_book import AddressBook
-from nacosx.engine.ports import ForwardReply
+from nacosx.engine.ports import ForwardReply, Standing
 from nacosx.engine.ticker import Ticker
 from nacosx.raft.messages import Message
 from nacosx.wire.peers import CapnpPeers, kj_loop
@@ -35,6 +36,11 @@ class Service:
         if group != "g":
             raise OSError(f"there is no group {group}")
         return bytes([index]) * min(size, max(0, 100 - offset))
+
+    def standing(self, group: str) -> Standing:
+        if group != "g":
+            raise OSError(f"there is no group {group}")
+        return Standing(Configuration(["a", "b"]), 300, 7, {256: 6})
 
     async def on_proposals(self, group: str, proposals: Sequence[bytes]) -> Sequence[ForwardReply]:
         if group != "g":
@@ -73,10 +79,9 @@ class Member:
             self.book,
             self.service,
             secret=self.secret,
-            standing=lambda: self.id.encode(),
             loop=loop,
             ticker=self.ticker,
-            random_below=lambda bound: random.randrange(bound) if bound else 0,
+            random_below=random.randrange,
             **self.options,
         )
         await self.peers.start(self.socket)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nacosx._core.entry import CONFIGURATION, DATA, Configuration, Entry
-from nacosx.engine.ports import ForwardReply
+from nacosx.engine.ports import ForwardReply, Standing
 from nacosx.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
@@ -140,9 +140,11 @@ def test_chunks_proposals_and_standings_are_asked_for() -> None:
             assert places == [ForwardReply(1, 7), ForwardReply(2, 7), ForwardReply(error=1, leader="b")]
             with pytest.raises(OSError, match="there is no group h"):
                 await a.peers.forward("b", "h", [b"x"])
-            assert await a.peers.ask_standing("b") == b"b"
+            assert await a.peers.standing("b", "g") == Standing(Configuration(["a", "b"]), 300, 7, {256: 6})
+            with pytest.raises(OSError, match="there is no group h"):
+                await a.peers.standing("b", "h")
             with pytest.raises(OSError, match="nobody knows"):
-                await a.peers.ask_standing("c")
+                await a.peers.standing("c", "g")
 
     run(story)
 
@@ -161,7 +163,7 @@ def test_a_member_that_comes_back_elsewhere_is_the_same_member() -> None:
             again = Member("b")
             await again.start(a.address)
             await met(a, again)
-            assert a.book.addresses == {"b": again.address}
+            assert a.book.addresses == {"a": a.address, "b": again.address}
             a.peers.send("b", "g", TimeoutNow(1))
             await eventually(lambda: again.service.received == [("a", "g", TimeoutNow(1))])
             await again.stop()
@@ -181,7 +183,7 @@ def test_another_member_at_a_known_address_gets_nothing_meant_for_the_one_before
         c = Member("c", port=b.port)
         await c.start(a.address)
         await met(a, c)
-        assert a.book.addresses == {"c": b.address}
+        assert a.book.addresses == {"a": a.address, "c": b.address}
         a.peers.send("c", "g", TimeoutNow(2))
         await eventually(lambda: bool(c.service.received))
         assert c.service.received == [("a", "g", TimeoutNow(2))]
