@@ -3,8 +3,8 @@
 Start: lock the data directory → load snapshot and rows, replay the log → bind the ports → listen → "ready". Ready is said
 only when a gRPC registration works, and no port answers before.
 
-Stop (SIGTERM, SIGINT): stop accepting → drain HTTP, GOAWAY to gRPC clients → wait for the log → stop the ticker → close log
-and rows → unlock.
+Stop (SIGTERM, SIGINT): stop accepting → end long polls, drain HTTP, GOAWAY to gRPC clients → wait for the log → stop the
+ticker → close log and rows → unlock.
 """
 
 from __future__ import annotations
@@ -317,6 +317,7 @@ class Server:
     async def stop(self) -> None:
         for listening in self._listening:
             listening.close()
+        self._long_polls.end()
         await asyncio.gather(self._http.stop(STOP_GRACE_MS), self._grpc.stop(STOP_GRACE_MS))
         for listening in self._listening:
             await listening.wait_closed()

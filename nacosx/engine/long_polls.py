@@ -100,6 +100,11 @@ class LongPolls:
                     poll.changed.set_result(listening)
                     break
 
+    def end(self) -> None:
+        """The server stops: everybody is told now that nothing has changed, and asks again, elsewhere or later."""
+        for poll in self._polls:
+            self._expire(poll)
+
     # --- views -------------------------------------------------------------------------------------------------------
 
     def of_config(self, key: ConfigKey) -> dict[str, str]:

@@ -190,3 +190,16 @@ def test_polled_configs_have_a_limit() -> None:
         assert await poll is None
 
     story(play)
+
+
+def test_when_the_server_stops_nobody_waits_any_longer() -> None:
+    """Every poll ends at once, as if its time were up."""
+
+    async def play(room: Room) -> None:
+        polls = [room.poll(Listening(key, "", "")) for key in (KEY, OTHER)]
+        await turn()
+        assert room.polls.count == 2
+        room.polls.end()
+        assert await asyncio.gather(*polls) == [None, None]
+
+    story(play)
