@@ -5,6 +5,8 @@ It is made when the term is won and dropped when it ends, so nothing of it can o
 
 from __future__ import annotations
 
+import enum
+
 from nacosx._core.entry import NO_OP, Configuration
 from nacosx.raft.ballot_box import BallotBox
 from nacosx.raft.errors import EBUSY, EINVAL, RaftError
@@ -22,6 +24,11 @@ from nacosx.raft.state import MemberState
 from nacosx.raft.transfer import Transfer
 
 
+class Over(enum.Enum):
+    NO_QUORUM = "no quorum of the members has answered for an election timeout"
+    LEFT = "it is no longer one of the voters"
+
+
 class Leading:
     def __init__(self, member: MemberState) -> None:
         self._member = member
@@ -31,7 +38,7 @@ class Leading:
         self.reads = ReadRounds()
         self.transfer: Transfer | None = None
         self.catching_up: CatchingUp | None = None
-        self.over = ""  # why this member is to lead no longer
+        self.over: Over | None = None  # why this member is to lead no longer
         self._lease_void = False  # somebody was asked to stand, and may do so at any time
         self._heartbeat_due = False
         self.heartbeat_at_ms = self._next_heartbeat_ms()
@@ -129,7 +136,7 @@ class Leading:
         since_ms = member.now_ms - member.options.election_timeout_ms
         self.reads.forget(since_ms)
         if self._quorum_ms(heard=True) < since_ms:
-            self.over = "no quorum of the members has answered for an election timeout"
+            self.over = Over.NO_QUORUM
             return
         for replicator in self.replicators.values():
             replicator.on_heartbeat_due()
@@ -246,7 +253,7 @@ class Leading:
                 self._append_configuration(Configuration(configuration.peers, configuration.learners))
                 return
             if member.id not in member.members.voters:
-                self.over = "it is no longer one of the voters"  # thesis §4.2.2
+                self.over = Over.LEFT  # thesis §4.2.2
         for replicator in self.replicators.values():
             replicator.heartbeat(0)  # those that leave hear of it, too
         self._refresh_replicators()
@@ -262,8 +269,10 @@ class Leading:
         wanted.discard(member.id)
         for left in self.replicators.keys() - wanted:
             del self.replicators[left]
+        # At first a member may lack no more than what this term began with.
+        next_index = self.term_index if member.commit_index < self.term_index else member.log.last_index + 1
         for joined in sorted(wanted - self.replicators.keys()):
-            self.replicators[joined] = Replicator(member, joined, member.log.last_index + 1)
+            self.replicators[joined] = Replicator(member, joined, next_index)
 
     # --- handing over ------------------------------------------------------------------------------------------------
 
@@ -288,7 +297,7 @@ class Leading:
 
     def stop(self, *, wake: bool) -> None:
         """The term, or the leadership, is over. With `wake` the member that has most is asked to stand at once, so that the
-        group need not wait for its patience to end."""
+        group need not wait for its patience to end. Not where no quorum answers: it would raise its term in vain."""
         for asker, request in self.reads.refused():
             self._answer(asker, request, None)
         member = self._member

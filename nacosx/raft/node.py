@@ -9,7 +9,7 @@ from nacosx._core.entry import DATA, Configuration
 from nacosx.raft.election import Candidacy, Patience, TargetPriority
 from nacosx.raft.errors import EBUSY, EINVAL, EPERM, RaftError
 from nacosx.raft.following import Following
-from nacosx.raft.leading import Leading
+from nacosx.raft.leading import Leading, Over
 from nacosx.raft.log import RaftLog
 from nacosx.raft.member import PRIORITY_NOT_ELECTED
 from nacosx.raft.membership import Members
@@ -254,10 +254,7 @@ class Node(MemberState):
         ):
             return None
         truncate_suffix, entries = log.take() if waits else (None, [])
-        if messages:
-            self.messages = []
-        if answers:
-            self.answers = []
+        self.messages, self.answers = [], []
         if commit_index > self._told_index:
             self._told_index = commit_index
         return Ready(hard_state, truncate_suffix, entries, messages, self._told_index, answers, snapshot, leadership)
@@ -331,7 +328,7 @@ class Node(MemberState):
             leading.on_heartbeat_reply(sender, message)
         else:
             leading.on_snapshot_reply(sender, message)
-        if leading.over:
+        if leading.over is not None:
             self._maybe_step_down()
 
     def _step_read_index(self, sender: str, message: ReadIndex) -> None:
@@ -441,8 +438,8 @@ class Node(MemberState):
         self.role = self._role_of_a_follower()
 
     def _maybe_step_down(self) -> None:
-        if self._leading is not None and self._leading.over:
-            self._become_follower(self.term, "", wake=True)
+        if self._leading is not None and self._leading.over is not None:
+            self._become_follower(self.term, "", wake=self._leading.over is Over.LEFT)
 
     # --- small things ------------------------------------------------------------------------------------------------
 

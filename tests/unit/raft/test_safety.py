@@ -23,11 +23,11 @@ Action = tuple[str, int]
 class Chaos:
     """Does what the actions say; the numbers choose among what is possible."""
 
-    def __init__(self, *, read_only: str = "safe", changes: bool = True) -> None:
+    def __init__(self, *, read_only: str = "safe", changes: bool = True, voters: int = 3) -> None:
         self._drawn = 0
         self.cluster = RaftCluster(
             NAMES,
-            voters=NAMES[:3],
+            voters=NAMES[:voters],
             options=Options(
                 read_only=read_only,  # type: ignore[arg-type]
                 election_heartbeat_factor=3,  # so that not most of what happens is a heartbeat
@@ -96,6 +96,17 @@ class Chaos:
     def _lost(self, letter: Letter) -> bool:
         from_us, to_us = letter.sender in self._side, letter.to in self._side
         return from_us != to_us and (from_us or not self._one_way)
+
+    def calm(self, number: int) -> None:
+        """For a while everything that can cross does, and disks are fast: most groups get a leader in it."""
+        for _ in range(number % 12):
+            for _ in range(len(self.cluster.network)):
+                self.deliver(1)
+            for name in NAMES:
+                if self.cluster.members[name].alive:
+                    self.cluster.write(name, number // 12 % 4)
+            self.cluster.settle()
+            self.wake(0)
 
     def wait(self, number: int) -> None:
         self.cluster.advance(self.cluster.now_ms + number % 400)
@@ -188,7 +199,8 @@ class Chaos:
 
 
 WEIGHTS = {
-    "deliver": 40, "write": 20, "wake": 12, "propose": 8, "read": 4, "wait": 3, "drop": 2, "duplicate": 2, "cut": 2, "mend": 3,
+    "deliver": 40, "calm": 3, "write": 20, "wake": 12, "propose": 8, "read": 4, "wait": 3, "drop": 2, "duplicate": 2, "cut": 2,
+    "mend": 3,
     "crash": 2, "restart": 5, "fail_disk": 1, "transfer": 1, "change": 2, "snapshot": 2, "install": 2,
 }  # fmt: skip
 ACTIONS = [name for name, weight in WEIGHTS.items() for _ in range(weight)]
