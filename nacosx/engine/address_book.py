@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterable, Mapping
 
 ADDRESSES_MAX = 256  # limit: of all members; only members of the cluster can add to them
@@ -26,11 +27,11 @@ class AddressBook:
         self._watchers.append(on_changed)
 
     def learn(self, member: str, address: str) -> None:
-        """It answers there: whoever did so before has gone, and where it was before it is no longer."""
+        """It answers there: whoever did so before has gone, and where it was before it is no longer. OSError: too many."""
         if self._addresses.get(member) == address:
             return
         if address not in self._members and len(self._members) >= ADDRESSES_MAX:
-            raise ValueError(f"more than {ADDRESSES_MAX} addresses of members")
+            raise OSError(errno.ENOSPC, f"more than {ADDRESSES_MAX} addresses of members")
         gone = self._members.pop(address, None)
         if gone is not None:
             del self._addresses[gone]
@@ -41,6 +42,12 @@ class AddressBook:
         self._members[address] = member
         for on_changed in self._watchers:
             on_changed()
+
+    def forget(self, address: str) -> None:
+        """Nobody answers there any more, or will."""
+        gone = self._members.pop(address, None)
+        if gone is not None:
+            del self._addresses[gone]
 
     def address(self, member: str) -> str | None:
         return self._addresses.get(member)

@@ -27,8 +27,10 @@ class MemberOperations:
 
     @property
     def standing(self) -> Standing:
-        caller = self._caller
-        return Standing(self.node.configuration, caller.applied_index, caller.digest, dict(caller.digests))
+        node, caller = self.node, self._caller
+        return Standing(
+            node.term, node.leader, node.configuration, caller.applied_index, caller.digest, dict(caller.digests)
+        )
 
     def add_peer(self, member: str) -> asyncio.Future[None]:
         """`member`: id, or id:priority. RefusedError."""

@@ -208,6 +208,8 @@ class ForwardReply(msgspec.Struct, frozen=True):
 class Standing(msgspec.Struct, frozen=True):
     """What a member tells of itself in a group."""
 
+    term: int
+    leader: str  # its id; empty when none is known
     configuration: Configuration  # without members: it belongs to no cluster yet
     applied_index: int
     digest: int  # of everything applied up to there; members that applied the same have the same

@@ -117,6 +117,8 @@ struct Standing {
       configuration @1 :Data;  # encoded as in the log; without members while this one belongs to no cluster
       applied @2 :Digest;
       earlier @3 :List(Digest);
+      term @4 :UInt64;
+      leader @5 :Text;  # empty when none is known
     }
   }
 

@@ -167,14 +167,20 @@ class CapnpPeers:
         if other is not None and other is not link and address not in self.book.configured:
             self._end(link)
             raise ConnectionAbortedError(f"member {member} is connected at {other.address}")
+        self.book.learn(member, address)
         log.info("connected to member %s at %s", member, address)
         self._members[member] = link
-        self.book.learn(member, address)
 
     def unlinked(self, link: Link) -> None:
         log.info("the connection to member %s at %s has ended", link.member, link.address)
         if self._members.get(link.member) is link:
             del self._members[link.member]
+
+    def in_vain(self, link: Link) -> None:
+        """A member that moved on from an address that it was only once heard of at; it will come in from where it is."""
+        if link.address not in self.book.configured:
+            self._end(link)
+            self.book.forget(link.address)
 
     def admit(self, guest: Guest, greeting: Greeting) -> None:
         if greeting.member == self.member:

@@ -232,6 +232,7 @@ class Node(SCHEMA.Node.Server):  # type: ignore[misc]
             context.results.refused = str(error)
             return
         member = context.results.init("member")
+        member.term, member.leader = standing.term, standing.leader
         member.configuration = standing.configuration.encode()
         member.applied.index, member.applied.digest = standing.applied_index, standing.digest
         earlier = member.init("earlier", len(standing.digests))

@@ -40,6 +40,8 @@ CALL_BYTES_MAX = 1 << 20  # one call is closed when it holds this; one message m
 UNANSWERED_BYTES_MAX = 16 << 20  # limit: of calls under way; more wait
 QUEUED_BYTES_MAX = 32 << 20  # limit: of messages that wait; more appends and heartbeats are dropped
 QUEUED_MAX = 16_384  # limit: of messages that wait
+VAIN_ATTEMPTS = 20  # take about 15 s
+
 OFFLINE_MAX = 64  # limit: of messages kept while there is no connection, the newest
 
 
@@ -60,6 +62,9 @@ class Owner(Protocol):
         """RefusedError: this connection is not wanted. Then the link may have been ended."""
 
     def unlinked(self, link: Link) -> None: ...
+
+    def in_vain(self, link: Link) -> None:
+        """So many attempts failed that the link may be ended."""
 
 
 class Link:
@@ -217,7 +222,8 @@ class Link:
         except CorruptEntryError as error:
             raise OSError(f"{self.address} answers something else: {error}") from error
         earlier = {digest.index: digest.digest for digest in member.earlier}
-        return Standing(configuration, member.applied.index, member.applied.digest, earlier)
+        applied = member.applied
+        return Standing(member.term, member.leader, configuration, applied.index, applied.digest, earlier)
 
     async def _ask(self, call: Callable[[Any], Awaitable[Result]]) -> Result:
         if self._node is None:
@@ -249,6 +255,8 @@ class Link:
                 )  # fmt: skip
             finally:
                 self._disconnected(rpc)
+            if self._attempts and self._attempts % VAIN_ATTEMPTS == 0:
+                self._owner.in_vain(self)
             await self._wait()
 
     async def _connect(self) -> Any:

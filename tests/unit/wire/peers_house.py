@@ -23,6 +23,9 @@ SECRET = b"the secret of the cluster"
 SECONDS_MAX = 10.0
 
 
+STANDING = Standing(3, "b", Configuration(["a", "b"]), 300, 7, {256: 6})
+
+
 class Service:
     def __init__(self) -> None:
         self.received: list[tuple[str, str, Message]] = []
@@ -40,7 +43,7 @@ class Service:
     def standing(self, group: str) -> Standing:
         if group != "g":
             raise OSError(f"there is no group {group}")
-        return Standing(Configuration(["a", "b"]), 300, 7, {256: 6})
+        return STANDING
 
     async def on_proposals(self, group: str, proposals: Sequence[bytes]) -> Sequence[ForwardReply]:
         if group != "g":

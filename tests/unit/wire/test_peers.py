@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nacosx._core.entry import CONFIGURATION, DATA, Configuration, Entry
-from nacosx.engine.ports import ForwardReply, Standing
+from nacosx.engine.ports import ForwardReply
 from nacosx.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
@@ -25,7 +25,7 @@ from nacosx.raft.messages import (
 )
 from nacosx.wire import peers_link
 from nacosx.wire.peers_messages import SCHEMA, Letter, read, write
-from tests.unit.wire.peers_house import Member, eventually, met, run, running
+from tests.unit.wire.peers_house import STANDING, Member, eventually, met, run, running
 
 UINT64 = st.integers(0, 2**64 - 1)
 ENTRIES = st.lists(st.builds(Entry, UINT64, UINT64, st.sampled_from((DATA, CONFIGURATION)), st.binary(max_size=64)))
@@ -140,7 +140,7 @@ def test_chunks_proposals_and_standings_are_asked_for() -> None:
             assert places == [ForwardReply(1, 7), ForwardReply(2, 7), ForwardReply(error=1, leader="b")]
             with pytest.raises(OSError, match="there is no group h"):
                 await a.peers.forward("b", "h", [b"x"])
-            assert await a.peers.standing("b", "g") == Standing(Configuration(["a", "b"]), 300, 7, {256: 6})
+            assert await a.peers.standing("b", "g") == STANDING
             with pytest.raises(OSError, match="there is no group h"):
                 await a.peers.standing("b", "h")
             with pytest.raises(OSError, match="nobody knows"):
