@@ -1,6 +1,6 @@
 """`bench raft`: a Raft group of three beside SOFAJRaft's, and three members end to end beside etcd.
 
-All members are on this machine and all sides stay up for the whole run, so one that rests costs the others its heartbeats.
+All members are on this machine and all sides stay up for the whole run; while one is measured the others stand still (SIGSTOP).
 Rounds of the sides alternate; medians count. Everything is durable on both sides before it is acknowledged (fdatasync; what
 `--data` names should be a real disk).
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import statistics
 import sys
 import tempfile
-from collections.abc import Sequence
-from contextlib import ExitStack, closing
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import cast
 
@@ -24,6 +27,8 @@ from bench.serve.closed_loop import AnswerError, LineError
 
 OURS = Members.name
 SIDES: tuple[type[Members] | type[SofaJRaft] | type[Etcd], ...] = (Members, SofaJRaft, Etcd)
+
+RESUMED_S = 2.5  # after this, members that stood still have found out whether they still lead
 
 Rounds = dict[str, dict[str, list[float]]]  # side → metric → one figure for each round
 
@@ -84,12 +89,28 @@ def _side_by_side(scenario: Scenario, sides: dict[str, Side], rounds: int, effor
                 scenario.measure(side, effort)
     for number in range(rounds):
         for name in able if number % 2 == 0 else reversed(able):
-            taken = scenario.measure(able[name], effort)
+            with _alone(able[name], sides.values()):
+                taken = scenario.measure(able[name], effort)
             for metric, figure in taken.items():
                 figures[name].setdefault(metric, []).append(figure)
             shown = ", ".join(f"{metric} {report.number(figure)}" for metric, figure in taken.items())
             print(f"{scenario.name} | {name} | {number + 1}/{rounds} | {shown}", file=sys.stderr, flush=True)
     return figures
+
+
+@contextmanager
+def _alone(side: Side, sides: Iterable[Side]) -> Iterator[None]:
+    """The other sides stand still: a resting SOFAJRaft takes a tenth of a core, and each wakes often."""
+    others = [pid for other in sides if other is not side for pid in other.pids]
+    for pid in others:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in others:
+            os.kill(pid, signal.SIGCONT)
+        if others:
+            time.sleep(RESUMED_S)
 
 
 def _rows(scenario: Scenario, figures: Rounds, *, judged: bool) -> list[report.Row]:
