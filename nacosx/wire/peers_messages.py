@@ -34,13 +34,27 @@ MESSAGE_BYTES = 160  # about what a message takes beside its entries
 class Letter:
     """A message under way to a member, its entries encoded."""
 
-    __slots__ = ("entries", "group", "message", "size")
+    __slots__ = ("can_wait", "entries", "group", "message", "size")
 
     def __init__(self, group: str, message: Message) -> None:
         self.group = group
         self.message = message
         self.entries = encode_batch(message.entries) if type(message) is AppendEntries else b""
         self.size = MESSAGE_BYTES + len(self.entries)
+        # It tells of the commit index, and asks nothing.
+        self.can_wait = type(message) is Heartbeat and not message.round
+
+    def says_more_than(self, earlier: Letter) -> bool:
+        """The one before it need not be sent."""
+        said, message = earlier.message, self.message
+        return (
+            earlier.can_wait
+            and earlier.group == self.group
+            and isinstance(said, Heartbeat)
+            and isinstance(message, AppendEntries | Heartbeat)
+            and message.term == said.term
+            and message.commit_index >= said.commit_index
+        )
 
 
 def write(into: Any, letters: Sequence[Letter]) -> None:

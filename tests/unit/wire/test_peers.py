@@ -92,6 +92,45 @@ def test_whoever_has_no_call_to_ride_on_makes_one() -> None:
     run(story)
 
 
+def test_a_commit_index_goes_with_the_next_entries_or_soon_by_itself() -> None:
+    async def story() -> None:
+        a, b = Member("a"), Member("b")
+        async with running(a, b):
+            await met(a, b)
+            entry = AppendEntries(1, 1, 6, 1, 6, [Entry(7, 1, DATA, b"entry")])
+            for message in (Heartbeat(1, 5, 0), Heartbeat(1, 6, 0), entry):
+                a.peers.send("b", "g", message)
+            await eventually(lambda: len(b.service.received) == 1)
+            a.peers.send("b", "g", Heartbeat(1, 7, 0))
+            await eventually(lambda: len(b.service.received) == 2)
+            assert b.service.received == [("a", "g", entry), ("a", "g", Heartbeat(1, 7, 0))]
+
+    run(story)
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        ("g", Heartbeat(1, 5, 1)),
+        ("other", AppendEntries(1, 1, 6, 1, 6, [Entry(7, 1, DATA, b"entry")])),
+        ("g", AppendEntries(2, 1, 6, 1, 6, [Entry(7, 1, DATA, b"entry")])),
+        ("g", TimeoutNow(1)),
+    ],
+)
+def test_what_says_less_takes_no_place(after: tuple[str, Message]) -> None:
+    async def story() -> None:
+        a, b = Member("a"), Member("b")
+        async with running(a, b):
+            await met(a, b)
+            told = ("g", Heartbeat(1, 6, 0))
+            for group, message in (told, after):
+                a.peers.send("b", group, message)
+            await eventually(lambda: len(b.service.received) == 2)
+            assert b.service.received == [("a", *told), ("a", *after)]
+
+    run(story)
+
+
 def test_a_flood_of_large_appends_is_slowed_down_and_arrives() -> None:
     """64 MiB at once: more than may be under way, less than may wait once some is."""
 
