@@ -21,35 +21,30 @@ Task = tuple[Any, bytes, "asyncio.Future[Any]", int | None]
 
 
 class ApplyQueue:
-    """`take` gets the tasks, in order, at most `apply_batch` at once."""
+    """`take()` returns the next tasks, in order, at most `apply_batch`; none: it is empty."""
 
-    __slots__ = ("_draining", "_events", "_take", "put")
+    __slots__ = ("_drain", "_draining", "put", "take")
 
-    def __init__(
-        self, take: Callable[[list[Task]], None], *, size: int = QUEUE_SIZE, apply_batch: int = APPLY_BATCH
-    ) -> None:
+    def __init__(self, drain: Callable[[], None], *, size: int = QUEUE_SIZE, apply_batch: int = APPLY_BATCH) -> None:
+        """`drain()` takes until the queue is empty."""
         ring = RingBuffer(size)
         processor = BatchEventProcessor(ring, ring.barrier(), None, batch_max=apply_batch, clear=True)
         ring.gate(processor.sequence)
-        self._take = take
-        self._events = processor.take
+        self._drain = drain
         self._draining = False
-        self.put = ring.try_put  # False: the queue is full
+        self.put: Callable[[Task], bool] = ring.try_put  # False: the queue is full
+        self.take: Callable[[], list[Task]] = processor.take
 
     def offer(self, task: Task) -> bool:
         """Puts it again and again while the queue is emptied. False: it stays full."""
-        for _ in range(OFFER_TRIES_MAX):
-            if self._draining:  # `take` itself proposes
-                return False
-            self.drain()
-            if self.put(task):
-                return True
-        return False
-
-    def drain(self) -> None:
+        if self._draining:  # who empties it proposes
+            return False
         self._draining = True
         try:
-            while tasks := self._events():
-                self._take(tasks)
+            for _ in range(OFFER_TRIES_MAX):
+                self._drain()
+                if self.put(task):
+                    return True
         finally:
             self._draining = False
+        return False

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 
 from nacosx._core.wheel import Timeout
 from nacosx.engine.apply_queue import Task
+from nacosx.engine.fsm_caller import FSMCaller
 from nacosx.engine.ports import ForwardReply, Peers
 from nacosx.engine.refusals import EBUSY, RefusedError
 from nacosx.engine.ticker import Ticker
@@ -36,6 +37,7 @@ class Forwarder:
         self,
         group: str,
         peers: Peers,
+        caller: FSMCaller,
         leader: Callable[[], str],
         answered: Callable[[int, int], None],
         ticker: Ticker,
@@ -45,6 +47,7 @@ class Forwarder:
     ) -> None:
         self._group = group
         self._peers = peers
+        self._caller = caller  # tells of every entry while something may wait for it
         self._leader = leader
         self._answered = answered
         self._ticker = ticker
@@ -56,11 +59,6 @@ class Forwarder:
         # What was applied while calls are under way: the reply may come after the entry.
         self._outcomes: dict[int, Outcome] = {}
         self._order: deque[int] = deque()  # of `_outcomes`
-
-    @property
-    def active(self) -> bool:
-        """Something may wait for an entry."""
-        return bool(self._calls or self._waiting)
 
     def forward(self, leader: str, tasks: Sequence[Task]) -> None:
         """Each task is answered sooner or later."""
@@ -82,6 +80,7 @@ class Forwarder:
             self._deadlines.pop(index).cancel()
             for expected_term, task in waiting:
                 self._settle(task, expected_term, (term, result, refusal))
+            self._maybe_rest()
         if self._calls:
             self._outcomes[index] = term, result, refusal
             self._order.append(index)
@@ -106,6 +105,7 @@ class Forwarder:
     def _begin(self, leader: str, tasks: list[Task]) -> None:
         call = self._loop.create_task(self._call(leader, tasks))
         self._calls.add(call)
+        self._caller.watch = self.applied
         call.add_done_callback(self._done)
 
     def _done(self, call: asyncio.Task[None]) -> None:
@@ -113,6 +113,11 @@ class Forwarder:
         if not self._calls:
             self._outcomes.clear()
             self._order.clear()
+        self._maybe_rest()
+
+    def _maybe_rest(self) -> None:
+        if not self._calls and not self._waiting:
+            self._caller.watch = None
 
     async def _call(self, leader: str, tasks: list[Task]) -> None:
         for _ in range(FORWARD_TRIES_MAX):

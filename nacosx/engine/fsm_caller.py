@@ -26,7 +26,7 @@ from nacosx.errors import NacosError
 
 SLICE_BYTES_MAX = 128 << 10  # read and decoded at once, unless one entry is larger
 TURN_ENTRIES_MAX = 1024  # limit: entries from the log that are applied in one turn of the loop
-DIGEST_ENTRIES = 1024  # how often the digest is remembered
+DIGEST_MASK = 1023  # the digest is remembered after entries whose index ends in these bits
 DIGESTS_MAX = 64  # limit: digests remembered
 
 _DATA = attrgetter("data")
@@ -58,7 +58,7 @@ class FSMCaller:
         """`answered(proposals, bytes)`: so many have heard."""
         self.applied_index = 0
         self.commit_index = 0
-        self.digests: dict[int, int] = {}  # every DIGEST_ENTRIES
+        self.digests: dict[int, int] = {}  # by index
         # In force at `applied_index`.
         self.configuration: Configuration | None = None
         self.watch: Watch | None = None  # of entries read from the log
@@ -83,19 +83,20 @@ class FSMCaller:
 
     def run(self, entries: CommittedEntries, *, replayed: bool = False) -> None:
         """Applies up to `commit_index`, or so much of it as a turn of the loop may take. MachineError."""
-        closures = self._closures
+        closures, commit_index = self._closures, self.commit_index
+        first_index = self.applied_index + 1
         budget = TURN_ENTRIES_MAX
-        while self.applied_index < self.commit_index and budget > 0:
-            first_index = self.applied_index + 1
-            # A digest is remembered behind this entry.
-            last_index = min(self.commit_index, -(-first_index // DIGEST_ENTRIES) * DIGEST_ENTRIES)
+        while first_index <= commit_index and budget > 0:
+            last_index = first_index | DIGEST_MASK  # a digest is remembered after this entry
+            last_index = last_index if last_index < commit_index else commit_index
             if closures.first_index == first_index:
                 self._apply_batch(closures.pop(last_index))
             else:
                 if closures.first_index:
                     last_index = min(last_index, closures.first_index - 1)
                 budget -= self._apply_entries(entries.slice(first_index, last_index, SLICE_BYTES_MAX))
-            if not self.applied_index % DIGEST_ENTRIES:
+            first_index = self.applied_index + 1
+            if not first_index & DIGEST_MASK:
                 self._remember()
         self._machine.batch_applied(self.applied_index, replayed)
 

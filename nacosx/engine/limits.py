@@ -11,6 +11,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     entry_bytes_max: int = 12 << 20  # one command; a gRPC request is at most 10 MiB
     batch_entries_max: int = 256  # what is proposed does not wait for the end of the turn when there is so much of it
     batch_bytes_max: int = 1 << 20  # or it takes this
+    # A sole voter lets what is proposed gather while so many appends are under way: the disk could not write it sooner.
+    appends_max: int = 1
     # A snapshot is due when the log since the last one holds this many entries or bytes, and at least as many bytes as
     # the last snapshot: then writing snapshots never costs more than writing the log.
     snapshot_entries: int = 50_000

@@ -20,7 +20,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
-from operator import attrgetter
 from typing import Any
 
 from nacosx._core.entry import Configuration, Entry
@@ -47,11 +46,9 @@ from nacosx.raft.log import RaftLog
 from nacosx.raft.messages import Message
 from nacosx.raft.node import NEVER_MS, Node
 from nacosx.raft.options import Options
-from nacosx.raft.ready import HardState, Leadership, Role
+from nacosx.raft.ready import HardState, Leadership, Ready, Role
 
 log = logging.getLogger(__name__)
-
-_DATA = attrgetter("data")
 
 
 class RaftGroup(MemberOperations):
@@ -81,6 +78,7 @@ class RaftGroup(MemberOperations):
         """`configuration`: the members of a group that begins; what log and snapshots say comes before it."""
         self.name = name
         self.id = id
+        self._alone = frozenset({id})
         self.metrics = RaftMetrics()
         self.log_storage = log
         self._machine = machine
@@ -139,11 +137,13 @@ class RaftGroup(MemberOperations):
         self._ended: RefusedError | None = None  # stopped or halted
 
     def _build(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._queue = ApplyQueue(self._take, apply_batch=self._options.apply_batch)
+        self._queue = ApplyQueue(self._drain, apply_batch=self._options.apply_batch)
         self._put = self._queue.put
         self._closures = ClosureQueue()
         self._caller = FSMCaller(self._machine, self._closures, self._answered)
-        self._forwarder = Forwarder(self.name, self._peers, lambda: self.leader, self._answered, self._ticker, loop)
+        self._forwarder = Forwarder(
+            self.name, self._peers, self._caller, lambda: self.leader, self._answered, self._ticker, loop
+        )
         self._reads = ReadOnlyService(self._ask_read, self._ticker, loop)
 
     def start(self) -> None:
@@ -238,7 +238,7 @@ class RaftGroup(MemberOperations):
 
     @property
     def is_sole_voter(self) -> bool:
-        return self.node.members.voters == {self.id}
+        return self.node.members.voters == self._alone
 
     def propose(self, command: Any, *, expected_term: int | None = None) -> asyncio.Future[Any]:
         """Done, with what `machine.apply` returned, once the command is on a majority of disks and applied here.
@@ -271,7 +271,7 @@ class RaftGroup(MemberOperations):
             pending - self._handed >= self._batch_entries_max
             or pending_bytes - self._handed_bytes >= self._batch_bytes_max
         ):
-            self._flush()
+            self._flush(full=True)
         return future
 
     def read_index(self) -> asyncio.Future[int]:
@@ -356,39 +356,44 @@ class RaftGroup(MemberOperations):
         self._scheduled = False
         self._flush()
 
-    def _flush(self) -> None:
+    def _flush(self, *, full: bool = False) -> None:
         """Hands what has gathered to the rules, and does what they want done."""
         if self._pumping:
             self._schedule()
             return
         if self._ended is not None:
             return
-        if self._pending > self._handed:
-            if self.node.role is not Role.LEADER and self.is_sole_voter:
-                self.node.campaign(self._now_ms())
-            self._handed, self._handed_bytes = self._pending, self._pending_bytes
-            self._queue.drain()
-            self._terms_expected = False
+        if self._pending > self._handed and (full or self._appends < self._limits.appends_max or not self._holds()):
+            self._drain()
         if self._reads.gathered:
             self._reads.flush()
         self._pump()
 
-    def _take(self, tasks: list[Task]) -> None:
-        """From the apply queue, at most `apply_batch` of them."""
+    def _holds(self) -> bool:
+        """What is proposed gathers on while the disk is busy: it could not be written sooner, and costs less together."""
+        return self.node.role is Role.LEADER and self.is_sole_voter
+
+    def _drain(self) -> None:
+        """Empties the apply queue, in batches of `apply_batch`."""
         node = self.node
-        if self._ended is not None:
-            self._refuse(tasks, self._ended)
-            return
-        if node.role is not Role.LEADER:
-            self._hand_on(tasks)
-            return
-        if self._terms_expected:
-            tasks = self._of_this_term(tasks)
-            if not tasks:
-                return
+        if node.role is not Role.LEADER and self.is_sole_voter:
+            node.campaign(self._now_ms())
+        self._handed, self._handed_bytes = self._pending, self._pending_bytes
+        take, batch = self._queue.take, self._options.apply_batch
+        tasks = take()
+        while tasks:
+            count = len(tasks)
+            if node.role is not Role.LEADER or self._ended is not None:
+                self._hand_on(tasks)
+            else:
+                self._append_tasks(self._of_this_term(tasks) if self._terms_expected else tasks)
+            tasks = take() if count == batch else []
+        self._terms_expected = False
+
+    def _append_tasks(self, tasks: list[Task]) -> None:
         data = [task[1] for task in tasks]
         try:
-            last_index = node.propose(data)
+            last_index = self.node.propose(data) if data else 0
         except RaftError as error:  # leadership is being transferred
             self._refuse(tasks, RefusedError.of(error))
         else:
@@ -396,6 +401,9 @@ class RaftGroup(MemberOperations):
 
     def _hand_on(self, tasks: list[Task]) -> None:
         """To the leader."""
+        if self._ended is not None:
+            self._refuse(tasks, self._ended)
+            return
         leader = self.node.leader
         bound = [task for task in tasks if task[3] is not None]
         free = [task for task in tasks if task[3] is None] if bound else tasks
@@ -425,14 +433,41 @@ class RaftGroup(MemberOperations):
             return
         self._pumping = True
         node, caller = self.node, self._caller
+        saving = told = True
         try:
-            saving = True
-            while self._do_what_is_ready(saving):
-                saving = not self._unsaved  # a disk that took no vote is asked again next turn, not now
+            while told:
+                told = False
+                ready = node.ready()
+                if ready is not None:
+                    if ready.hard_state is not None and saving:
+                        told = True
+                        self._save(ready.hard_state)
+                        saving = not self._unsaved  # a disk that took no vote is asked again next turn, not now
+                    if ready.entries or ready.truncate_suffix is not None:
+                        self._append(ready.truncate_suffix, ready.entries)
+                    if ready.messages and not self._unsaved:  # else they are as good as lost on the way
+                        send, name = self._peers.send, self.name
+                        for to, message in ready.messages:
+                            send(to, name, message)
+                    if ready.commit_index > caller.commit_index:
+                        caller.commit_index = ready.commit_index
+                        # Before leadership changes hands: what was committed until then, its proposer hears of.
+                        if caller.applied_index < ready.commit_index:
+                            self._apply()
+                    if ready.leadership is not None or ready.reads or ready.snapshot is not None:
+                        told = self._carry_out_rest(ready) or told
+                if self._failed and not self._appends:
+                    self._tell_failure()
+                    told = True
             if caller.applied_index < caller.commit_index:
                 self._apply()
             if self._membership.waiting:
                 self._membership.settle()
+        except OSError as error:  # of reading what another member needs
+            self._on_failure(error)
+            if not self._appends:
+                self._tell_failure()
+                self._schedule()
         except (MachineError, CorruptLogError) as error:
             self._halt(error)
             return
@@ -441,41 +476,16 @@ class RaftGroup(MemberOperations):
         if node.wakes_ms < self._timeout_ms:
             self._arm()
 
-    def _do_what_is_ready(self, saving: bool) -> bool:
-        """True: the rules have heard something, and may want more done."""
-        told = False
-        try:
-            ready = self.node.ready()
-        except OSError as error:  # of reading what another member needs
-            self._on_failure(error)
-            ready = None
-        if ready is not None:
-            if ready.hard_state is not None and saving:
-                self._save(ready.hard_state)
-                told = True
-            if ready.entries or ready.truncate_suffix is not None:
-                self._append(ready.truncate_suffix, ready.entries)
-            if ready.messages and not self._unsaved:  # else they are as good as lost on the way
-                send, name = self._peers.send, self.name
-                for to, message in ready.messages:
-                    send(to, name, message)
-            caller = self._caller
-            if ready.commit_index > caller.commit_index:
-                caller.commit_index = ready.commit_index
-                if caller.applied_index < ready.commit_index:
-                    # Before leadership changes hands: what was committed until then, its proposer hears of.
-                    self._apply()
-            if ready.leadership is not None:
-                self._on_leadership(ready.leadership)
-            if ready.reads:
-                self._reads.answered(ready.reads, caller.applied_index)
-            if ready.snapshot is not None:
-                self._executor.install(*ready.snapshot)
-                told = True
-        if self._failed and not self._appends:
-            self._tell_failure()
-            told = True
-        return told
+    def _carry_out_rest(self, ready: Ready) -> bool:
+        """What is seldom. True: the rules have heard something."""
+        if ready.leadership is not None:
+            self._on_leadership(ready.leadership)
+        if ready.reads:
+            self._reads.answered(ready.reads, self._caller.applied_index)
+        if ready.snapshot is not None:
+            self._executor.install(*ready.snapshot)
+            return True
+        return False
 
     def _arm(self) -> None:
         """One timer. It stays when the rules want to wake later than it: waking early is harmless."""
@@ -519,11 +529,10 @@ class RaftGroup(MemberOperations):
                 self.log_storage.truncate_suffix(truncate_suffix, self._on_truncated)  # io
                 self._appends += 1
             if entries:
-                report = partial(self._on_durable, entries[-1].term, self._now_ms())
-                self.log_storage.append_entries(entries, report)  # io
+                self.log_storage.append_entries(entries, partial(self._on_durable, entries[-1].term))  # io
                 self._appends += 1
-                self.metrics.append_logs_count.add(len(entries))
-                self.metrics.append_logs_bytes.add(sum(map(len, map(_DATA, entries))))
+                self.metrics.append_logs += 1
+                self.metrics.append_logs_count += len(entries)
         except OSError as error:
             self._on_failure(error)
         except ValueError:
@@ -535,28 +544,31 @@ class RaftGroup(MemberOperations):
     def _on_truncated(self, _: int, error: OSError | None) -> None:
         self._reported(error)
 
-    def _on_durable(self, term: int, since_ms: int, last_index: int, error: OSError | None) -> None:
-        if error is None and self._ended is None:
-            now_ms = self._now_ms()
-            self.metrics.append_logs.add(now_ms - since_ms)
-            self.node.stable(last_index, term, now_ms)
-            if self._refusing is not None and not self._failed:
-                log.warning("the log can be written again, %d writes were refused meanwhile", self._refused)
-                self._refusing = None
-                self._refused = 0
-        self._reported(error)
+    def _on_durable(self, term: int, last_index: int, error: OSError | None) -> None:
+        if error is not None or self._ended is not None:
+            self._reported(error)
+            return
+        self.node.stable(last_index, term, self._now_ms())
+        if self._refusing is not None and not self._failed:
+            log.warning("the log can be written again, %d writes were refused meanwhile", self._refused)
+            self._refusing = None
+            self._refused = 0
+        self._reported(None)
 
     def _reported(self, error: OSError | None) -> None:
-        """One operation of the log is over."""
+        """One operation of the log is over; what has gathered meanwhile is written with what this makes ready."""
         self._appends -= 1
         if error is not None:
             self._on_failure(error)
-        if not self._appends and self._quiet:
+        if self._quiet and not self._appends:
             waiting, self._quiet = self._quiet, []
             for future in waiting:
                 if not future.done():
                     future.set_result(None)
-        self._pump()
+        if self._failed:
+            self._pump()
+        else:
+            self._flush()
 
     def _on_failure(self, error: OSError) -> None:
         self._failed = True
@@ -571,7 +583,7 @@ class RaftGroup(MemberOperations):
 
     async def _disk_quiet(self) -> None:
         """Returns when nothing waits for the disk."""
-        if self._appends:
+        while self._appends:
             future: asyncio.Future[None] = self._loop.create_future()
             self._quiet.append(future)
             await future
@@ -581,10 +593,10 @@ class RaftGroup(MemberOperations):
     def _apply(self) -> None:
         caller, node = self._caller, self.node
         before = caller.applied_index
-        caller.watch = self._forwarder.applied if self._forwarder.active else None
         caller.run(node.log)
         applied_index = caller.applied_index
-        self.metrics.fsm_apply_tasks_count.add(applied_index - before)
+        self.metrics.fsm_apply_tasks += 1
+        self.metrics.fsm_apply_tasks_count += applied_index - before
         if applied_index <= node.commit_index:  # else replayed by a sole voter that does not lead yet
             node.applied(applied_index)
         if self._reads.applying:
@@ -657,7 +669,7 @@ class RaftGroup(MemberOperations):
         self._ended = self._refusal = refusal
         if self._timeout is not None:
             self._timeout.cancel()
-        self._queue.drain()
+        self._drain()
         self._refuse(
             self._closures.clear(), RefusedError.lost(refusal.detail)
         )  # they are in the log, and may be elsewhere

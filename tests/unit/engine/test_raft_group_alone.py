@@ -64,8 +64,10 @@ async def test_a_batch_that_is_full_does_not_wait_for_the_end_of_the_turn() -> N
     futures = [g.group.propose(publish("a: 1")) for _ in range(7)]
     futures += [g.group.propose(publish("x" * 20_000)), g.group.propose(publish("last"))]
     assert [len(entries or ()) for _, entries, _ in g.log.appends] == [3, 3, 2]
-    await turn()
-    assert [len(entries or ()) for _, entries, _ in g.log.appends] == [3, 3, 2, 1]
+    await turn()  # the last one waits for the disk
+    assert [len(entries or ()) for _, entries, _ in g.log.appends] == [3, 3, 2]
+    g.log.sync()
+    assert [len(entries or ()) for _, entries, _ in g.log.appends] == [1]
     g.log.sync()
     await asyncio.gather(*futures)
     assert (g.applied, g.content) == (9, b"last")
@@ -109,6 +111,23 @@ async def test_a_proposer_that_has_gone_has_its_command_applied_all_the_same() -
     await turn()
     g.log.sync()
     assert g.content == b"a: 1"
+
+
+@story
+async def test_while_the_disk_is_busy_proposals_gather_for_the_next_write() -> None:
+    g = Group()
+    futures = [g.group.propose(publish("a: 1"))]
+    await turn()
+    for number in range(2, 5):
+        futures.append(g.group.propose(publish(f"a: {number}")))
+        await turn()
+    assert [len(entries or ()) for _, entries, _ in g.log.appends] == [1]
+    g.log.sync()
+    assert g.content == b"a: 1"
+    assert [len(entries or ()) for _, entries, _ in g.log.appends] == [3]
+    g.log.sync()
+    await asyncio.gather(*futures)
+    assert g.content == b"a: 4"
 
 
 # --- what follows --------------------------------------------------------------------------------------------------------
