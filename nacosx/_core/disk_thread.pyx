@@ -108,8 +108,9 @@ cdef int64_t write_entries(RingBuffer ring, int64_t sequence, int64_t available,
     """Writes the entries that wait, up to something else or what one write takes; returns the sequence after them.
 
     All writes come before all syncs, for while one file is synced the others are on their way, too (ext4, one frame each of 4
-    logs: 0.54 instead of 0.63 ms). The owners of those written the last time are called in between: where cores are scarce,
-    whoever is called takes this one, and then the disk has something to do meanwhile.
+    logs: 0.54 instead of 0.63 ms). Owners are called at once when the frame was small: what they append on hearing of it may
+    ride on the next. After a large one they are called in between: where cores are scarce, whoever is called takes this one,
+    and the disk would stand still meanwhile (256 × 1 KB, busy machine: 0.77 instead of 0.94 of what the disk can do).
     """
     cdef Event* event
     cdef Log* touched = NULL
@@ -133,9 +134,11 @@ cdef int64_t write_entries(RingBuffer ring, int64_t sequence, int64_t available,
         log = touched
         touched = log.next_touched
         log.touched = False
-        sync_frame(log)
-        log.next_answered = answered[0]
-        answered[0] = log
+        if sync_frame(log):
+            log.next_answered = answered[0]
+            answered[0] = log
+        else:
+            call_owner(log)
     return sequence
 
 

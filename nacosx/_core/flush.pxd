@@ -33,7 +33,7 @@ cdef struct Log:
     # Of the disk thread alone.
     AppendBatcher batcher
     Log* next_touched  # of the logs that have something to write
-    Log* next_answered  # of the logs that have something to tell
+    Log* next_answered  # of the logs whose owners are to be called
     bint touched
     int frame_error  # of the frame that is being written
     uint64_t salt
@@ -64,7 +64,7 @@ cdef struct Log:
 
 cdef bint gather(Log* log, Operation* operation) noexcept nogil
 cdef void write_frame(Log* log) noexcept nogil
-cdef void sync_frame(Log* log) noexcept nogil
+cdef bint sync_frame(Log* log) noexcept nogil
 cdef void call_owner(Log* log) noexcept nogil
 cdef void forget_segments(Log* log, uint64_t first_index) noexcept nogil
 cdef void reset(Log* log, uint64_t next_index) noexcept nogil

@@ -46,7 +46,7 @@ from nacosx._core.segment cimport (
 )
 
 cdef enum:
-    LARGE_FRAME = 128 << 10  # zeros are not written ahead of frames larger than this
+    LARGE_FRAME = 128 << 10  # the bytes of larger ones cost more than that they are written and synced
 
 cdef uint8_t trailer = TRAILER
 
@@ -94,13 +94,14 @@ cdef void write_frame(Log* log) noexcept nogil:
         segment.zeroed = NOT_ZEROED
         if disk_truncate(log.faults, segment.fd, segment.end) or disk_sync(log.faults, segment.fd):
             log.broken = True
-    elif size <= LARGE_FRAME:
+    elif batcher.size <= LARGE_FRAME:
         zero_ahead(log, segment, segment.end + size)
 
 
-cdef void sync_frame(Log* log) noexcept nogil:
-    """Makes the frame that was written durable, and notes what became of it. `call_owner` is due."""
+cdef bint sync_frame(Log* log) noexcept nogil:
+    """Makes the frame that was written durable, and notes what became of it. `call_owner` is due; was it a large one?"""
     cdef AppendBatcher* batcher = &log.batcher
+    cdef bint large = batcher.size > LARGE_FRAME
     cdef Segment* segment = newest(log)
     if batcher.operations and log.frame_error == 0:
         log.frame_error = disk_sync(log.faults, segment.fd)  # io
@@ -118,6 +119,7 @@ cdef void sync_frame(Log* log) noexcept nogil:
             log.last_index = log.durable_index
     pthread_mutex_unlock(&log.mutex)
     batcher_clear(batcher)
+    return large
 
 
 cdef void call_owner(Log* log) noexcept nogil:
