@@ -50,6 +50,8 @@ from nacosx.raft.ready import HardState, Leadership, Ready, Role
 
 log = logging.getLogger(__name__)
 
+REQUESTS_BELOW = 1 << 48  # where the numbers of the reads of a start begin
+
 
 class RaftGroup(MemberOperations):
     """A member of the group `name`. Everything belongs to the thread of the loop.
@@ -144,7 +146,8 @@ class RaftGroup(MemberOperations):
         self._forwarder = Forwarder(
             self.name, self._peers, self._caller, lambda: self.leader, self._answered, self._ticker, loop
         )
-        self._reads = ReadOnlyService(self._ask_read, self._ticker, loop)
+        requests_since = self._random_below(REQUESTS_BELOW)
+        self._reads = ReadOnlyService(self._ask_read, self._ticker, loop, requests_since=requests_since)
 
     def start(self) -> None:
         """Restores the machine and joins the group. Blocks; RecoveryError when the disk does not hold one consistent state.

@@ -29,15 +29,18 @@ class ReadOnlyService:
         ticker: Ticker,
         loop: asyncio.AbstractEventLoop,
         *,
+        requests_since: int = 0,
         reads_max: int = READS_MAX,
         timeout_ms: int = READ_TIMEOUT_MS,
     ) -> None:
+        """`requests_since`: requests are counted from there. Of every start another number, or an answer that this member was
+        sent before it ended, which is of the past, could be taken for that of a read of today."""
         self._ask = ask
         self._ticker = ticker
         self._loop = loop
         self._reads_max = reads_max
         self._timeout_ms = timeout_ms
-        self._request = 0
+        self._request = requests_since
         self._count = 0  # that wait
         self.gathered: list[Read] = []  # the next round takes them
         self._rounds: dict[int, tuple[list[Read], Timeout]] = {}  # asked

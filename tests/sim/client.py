@@ -27,6 +27,11 @@ class Server(Protocol):
     group: RaftGroup
     registers: Registers
 
+    @property
+    def leads(self) -> bool: ...
+    @property
+    def term(self) -> int: ...
+
 
 class Clients:
     def __init__(self, agenda: Agenda, laws: Laws, server: Callable[[str], Server], note: Callable[..., None]) -> None:
@@ -82,7 +87,9 @@ class Clients:
         self._number += 1
         self.numbers[number].append(self._number)
         command = Command(self._number, operation.kind, operation.key, operation.value, operation.expected)
-        self._expect(number, self._number, server, partial(server.group.propose, command))
+        # Now and then a client wants to be sure that nobody led in between.
+        term = server.term if operation.kind == CAS and server.leads else None
+        self._expect(number, self._number, server, partial(server.group.propose, command, expected_term=term))
 
     def _expect(self, number: int, command: int, server: Server, ask: Callable[[], asyncio.Future[object]]) -> None:
         try:

@@ -65,6 +65,8 @@ class Cluster:
             "flip": self._flip,
             "jump": self._jump,
             "members": self._members,
+            "add": self._add,
+            "remove": self._remove,
             "learner": self._learner,
             "transfer": self._transfer,
             "snapshot": self._snapshot,
@@ -158,7 +160,7 @@ class Cluster:
     def compare(self) -> None:
         """Equal state is equal bytes."""
         for host in self.members():
-            self.laws.snapshot(host.id, host.registers.state.index, host.registers.snapshot()["registers"])
+            self.laws.snapshot(host.id, host.applied_index, host.registers.snapshot()["registers"], host.digest)
 
     def revive(self) -> None:
         """Whoever halted because its disk failed is started again."""
@@ -223,6 +225,18 @@ class Cluster:
     def _members(self, voters: str) -> None:
         names = sorted({self.who(number).id for number in voters.split(",")})
         self._ask(lambda leader: leader.group.change_peers(names))
+
+    def _add(self, who: str) -> None:
+        self._ask(lambda leader: leader.group.add_peer(self.who(who).id))
+
+    def _remove(self, who: str) -> None:
+        name = self.who(who).id
+
+        def remove(leader: Host) -> object:
+            learns = name in map(bare, leader.configuration.learners)
+            return leader.group.remove_learner(name) if learns else leader.group.remove_peer(name)
+
+        self._ask(remove)
 
     def _learner(self, who: str) -> None:
         self._ask(lambda leader: leader.group.add_learner(self.who(who).id))

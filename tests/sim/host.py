@@ -174,7 +174,7 @@ class Host:
         self._around.laws.apply(self.id, index, command)
 
     def _saved(self, snapshot: Snapshot) -> None:
-        self._around.laws.snapshot(self.id, snapshot.index, snapshot.rooms["registers"])
+        self._around.laws.snapshot(self.id, snapshot.index, snapshot.rooms["registers"], snapshot.digest)
 
     # --- peers.Station -----------------------------------------------------------------------------------------------
 
@@ -217,6 +217,10 @@ class Host:
     @property
     def applied_index(self) -> int:
         return self.group.applied_index
+
+    @property
+    def digest(self) -> int:
+        return self.group._caller.digest
 
     @property
     def snapshot_index(self) -> int:

@@ -53,8 +53,8 @@ class Seen:
 
     __slots__ = ("commit_index", "configuration", "last_index", "led")
 
-    def __init__(self, configuration: Configuration) -> None:
-        self.commit_index = 0
+    def __init__(self, configuration: Configuration, snapshot_index: int) -> None:
+        self.commit_index = snapshot_index  # a snapshot is of what was committed
         self.last_index = 0
         self.led = 0  # the term it led in, or 0
         self.configuration = configuration
@@ -69,6 +69,7 @@ class Laws:
         self.refused: set[int] = set()  # commands that somebody was told are not taken
         self.committed: list[int] = [0]  # the term of the entry at each index
         self.snapshots: dict[int, bytes] = {}
+        self._digests: dict[int, int] = {}
         self.applied: dict[int, Command] = {}
         self._members = members
         self._disks = disks
@@ -110,12 +111,12 @@ class Laws:
         key = (member.id, member.incarnation)
         seen = self._seen.get(key)
         if seen is None:
-            seen = self._seen[key] = Seen(member.configuration)
+            seen = self._seen[key] = Seen(member.configuration, member.snapshot_index)
         commit_index = member.commit_index
-        if commit_index < member.applied_index:  # it may go back when the disk fails, but not so far
-            raise self._breach(
-                "commitment", f"{member.id} goes back to {commit_index}, it has applied {member.applied_index}"
-            )
+        if commit_index < member.applied_index and not alone(member):
+            # It may go back when the disk fails, but not so far. Who is alone applies its whole log before it leads.
+            story = f"{member.id} goes back to {commit_index}, it has applied {member.applied_index}"
+            raise self._breach("commitment", story)
         if member.leads:
             term = member.term
             last_index = member.last_index
@@ -231,8 +232,9 @@ class Laws:
         if self._indexes.setdefault(command.number, index) != index:
             raise self._breach("once", f"{command} is applied at {self._indexes[command.number]} and at {index}")
 
-    def snapshot(self, member: str, index: int, data: bytes) -> None:
-        if self.snapshots.setdefault(index, data) != data:
+    def snapshot(self, member: str, index: int, data: bytes, digest: int) -> None:
+        """`digest`: the engine's own checksum of everything applied up to there."""
+        if self.snapshots.setdefault(index, data) != data or self._digests.setdefault(index, digest) != digest:
             raise self._breach("state machine safety", f"the state of {member} at {index} is another one")
 
     @property
@@ -247,6 +249,11 @@ class Laws:
 
 def bare(member: str) -> str:
     return member.partition(":")[0]
+
+
+def alone(member: Member) -> bool:
+    configuration = member.configuration
+    return [*map(bare, configuration.peers)] == [member.id] and not configuration.old_peers
 
 
 def majorities(configuration: Configuration, having: set[str]) -> bool:

@@ -14,6 +14,7 @@ import msgspec
 from tests.sim.loop import MS, Agenda
 
 USUAL_US = (80, 900)  # one way
+LATE_MS_MAX = 1000
 
 
 class Weather(msgspec.Struct, frozen=True):
@@ -21,8 +22,7 @@ class Weather(msgspec.Struct, frozen=True):
 
     dropped: int = 0
     doubled: int = 0
-    late: int = 0  # come up to `late_ms` later: then others overtake them
-    late_ms: int = 200
+    late: int = 0  # come up to LATE_MS_MAX later, most of them much less: then others overtake them
 
 
 FAIR = Weather()
@@ -65,9 +65,9 @@ class Network:
         if fate < weather.dropped:
             return []
         if fate < weather.dropped + weather.late:
-            delay_us += int(draw() * weather.late_ms * MS)
+            delay_us += int(draw() ** 3 * LATE_MS_MAX * MS)
         if fate > 1000 - weather.doubled:
-            return [delay_us, delay_us + int(draw() * weather.late_ms * MS)]
+            return [delay_us, delay_us + int(draw() ** 3 * LATE_MS_MAX * MS)]
         return [delay_us]
 
     def _arrive(self, source: str, to: str, deliver: Callable[..., object], args: tuple[object, ...]) -> None:

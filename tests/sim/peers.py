@@ -83,11 +83,17 @@ class SimulatedPeers:
         station = self._stations[to]
         process = station.process
         if process is not None:
-            self._run(process, lambda: process.create_task(self._answer(to, answer(station.service), reply)))
+            self._run(process, lambda: process.create_task(self._answer(to, answer, station.service, reply)))
 
-    async def _answer(self, to: str, answer: Coroutine[Any, Any, T], reply: asyncio.Future[T]) -> None:
+    async def _answer(
+        self,
+        to: str,
+        answer: Callable[[PeerService], Coroutine[Any, Any, T]],
+        service: PeerService,
+        reply: asyncio.Future[T],
+    ) -> None:
         try:
-            result = await answer
+            result = await answer(service)
         except OSError as error:
             self._network.carry(to, self._name, self._finish, refuse, reply, error, once=True)
         else:

@@ -35,7 +35,7 @@ def script_of(seed: int, *, steps: int = STEPS, nodes: int = 0) -> Script:
     nodes = nodes or nodes_drawn
     troubles = [trouble for trouble in TROUBLES if draw.random() < 0.4] or [draw.choice(TROUBLES)]
     bad_weather = "weather" in troubles
-    lease_reads = draw.random() < 0.3
+    lease_reads = draw.random() < 0.4 and "jump" not in troubles  # a lease relies on clocks that run alike
     settings = Settings(
         seed=seed,
         nodes=nodes,
@@ -46,12 +46,10 @@ def script_of(seed: int, *, steps: int = STEPS, nodes: int = 0) -> Script:
         sync_us=draw.choice((300, 1000, 5000)),
         drift=draw.choice((0, 10, 40)),
         lease_reads=lease_reads,
-        snapshot_entries=draw.choice((0, 5, 20)) if "snapshot" in troubles else 0,
+        snapshot_entries=draw.choice((0, 0, 3, 8, 20)),
         priorities=draw.random() < 0.15,
         short=draw.random() < 0.4,
     )
-    if lease_reads and "jump" in troubles:
-        troubles.remove("jump")  # a lease relies on clocks that run alike
     return Script(settings, tuple(Schedule(draw, settings, troubles).actions(steps)))
 
 
@@ -132,10 +130,18 @@ class Schedule:
         return "leader" if self._draw.random() < 0.4 else self._number()
 
     def _crash(self) -> Trouble:
-        if self._draw.random() < 0.2:
+        draw = self._draw
+        how = draw.random()
+        if how < 0.2:
             return Trouble([("stop", self._who())], [("restart", "all")])
-        who = "all" if self._draw.random() < 0.15 else self._who()
-        return Trouble([("crash", who, self._draw.choice(("lost", "torn", "kept")))], [("restart", "all")])
+        survives = draw.choice(("lost", "torn", "kept"))
+        if how < 0.4:  # while it recovers, or fetches a snapshot
+            who, pause = self._number(), draw.choice((20, 400, 800))
+            again = ("crash", who, draw.choice(("lost", "torn", "kept")))
+            steps = [("crash", who, survives), pause, ("restart", who), draw.choice((1, 5, 20)), again]
+            return Trouble(steps, [("restart", "all")])
+        who = "all" if how < 0.5 else self._who()
+        return Trouble([("crash", who, survives)], [("restart", "all")])
 
     def _churn(self) -> Trouble:
         """A leader is gone as soon as it has something that few others have (Raft, figure 8)."""
@@ -206,8 +212,8 @@ class Schedule:
 
     def _members(self) -> Trouble:
         draw = self._draw
-        if draw.random() < 0.25:
-            return Trouble([("learner", self._number())])
+        if draw.random() < 0.5:
+            return Trouble([(draw.choice(("add", "remove", "remove", "learner")), self._who())])
         nodes = self._settings.nodes
         if draw.random() < 0.3:  # few stay, and the moment in which some know of it is the one to be cut in two
             voters = ",".join(("leader", *map(str, range(nodes, self._hosts))))

@@ -42,6 +42,8 @@ ACTIONS = {
     "flip": "WHO log|snapshot: a bit of what is on disk",
     "jump": "WHO MS: its clock is set forward",
     "members": "0,1,3: ask the leader that these vote, and no others",
+    "add": "WHO: ask the leader that this one votes, too",
+    "remove": "WHO: ask the leader that this one is no member any more",
     "learner": "WHO: ask the leader that this one learns",
     "transfer": "WHO: ask the leader to hand over",
     "snapshot": "WHO: take one",
