@@ -7,9 +7,11 @@ write may still be under way.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
+import itertools
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from urllib.parse import urlencode
 
 from tests.cluster.members import Member
@@ -17,12 +19,14 @@ from tests.server import wait_until
 
 REQUEST_S_MAX = 3.0  # then the member is taken for dead
 PROGRESS_S_MAX = 25
+WRITERS = 4
 BROKEN = (OSError, http.client.HTTPException)
 
 
 class Writer:
-    def __init__(self, number: int, members: Sequence[Member]) -> None:
+    def __init__(self, number: int, members: Sequence[Member], content_bytes: int = 0) -> None:
         self.number = number
+        self._padding = "x" * content_bytes
         self.members = list(members)
         self.possible: dict[str, set[str | None]] = {}  # data id → contents it may have, None: not there
         self.acknowledged = 0
@@ -37,7 +41,7 @@ class Writer:
         data_id = f"{self.number}-{self._configs}"
         possible = self.possible.setdefault(data_id, {None})
         self._count += 1
-        content = f"{self.number}:{self._count}"
+        content = f"{self.number}:{self._count}{self._padding}"
         try:
             status, body = self._send({"dataId": data_id, "group": "g", "content": content})
         except BROKEN:
@@ -76,8 +80,9 @@ class Writer:
 class Writers:
     """A thread each. `with` runs them."""
 
-    def __init__(self, members: Sequence[Member], count: int = 4) -> None:
-        self.writers = [Writer(number, members) for number in range(count)]
+    def __init__(self, members: Sequence[Member], *, first: int = 0, content_bytes: int = 0) -> None:
+        """`first`: their numbers tell the configs of different writers apart."""
+        self.writers = [Writer(first + number, members, content_bytes) for number in range(WRITERS)]
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self.failures: list[BaseException] = []
@@ -109,6 +114,10 @@ class Writers:
     def acknowledged(self) -> int:
         return sum(writer.acknowledged for writer in self.writers)
 
+    @property
+    def possible(self) -> Iterator[tuple[str, set[str | None]]]:
+        return itertools.chain.from_iterable(writer.possible.items() for writer in self.writers)
+
     def progress(self, more: int = 40) -> None:
         """Until so many more are acknowledged."""
         wanted = self.acknowledged + more
@@ -120,15 +129,17 @@ class Writers:
         """Every config is what it may be, and the same at every member; nobody writes."""
         found: dict[str, str | None] = {}
         for member in members:
-            connection = http.client.HTTPConnection(member.host, member.port, timeout=20)
-            for writer in self.writers:
-                for data_id, possible in writer.possible.items():
-                    connection.request("GET", f"/nacos/v1/cs/configs?dataId={data_id}&group=g")
-                    response = connection.getresponse()
-                    body = response.read().decode()
-                    assert response.status in {200, 404}, body
-                    content = body if response.status == 200 else None
+            with contextlib.closing(http.client.HTTPConnection(member.host, member.port, timeout=20)) as connection:
+                for data_id, possible in self.possible:
+                    content = read(connection, data_id)
                     assert content in possible, f"{data_id} at member {member.number}: {content}, not of {possible}"
                     assert found.setdefault(data_id, content) == content, f"{data_id} is not the same everywhere"
-            connection.close()
         assert self.acknowledged > 0
+
+
+def read(connection: http.client.HTTPConnection, data_id: str) -> str | None:
+    connection.request("GET", f"/nacos/v1/cs/configs?dataId={data_id}&group=g")
+    response = connection.getresponse()
+    body = response.read().decode()
+    assert response.status in {200, 404}, body
+    return body if response.status == 200 else None
