@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -110,6 +110,9 @@ class Resident:
         return answer
 
 
+Registered = TypeVar("Registered", bound=GrpcLine)
+
+
 class GrpcDialect:
     name = "gRPC"
 
@@ -118,8 +121,10 @@ class GrpcDialect:
         self._port = port
 
     def connect(self) -> GrpcLine:
+        return self.register_line(GrpcLine(self._host, self._port))
+
+    def register_line(self, line: Registered) -> Registered:
         """Server check, set-up on the stream, then the first accepted call. Raises LineError or AnswerError."""
-        line = GrpcLine(self._host, self._port)
         call(line, message("ServerCheckRequest", {"headers": {}, "module": "internal"}))
         line.send_on_stream(message("ConnectionSetupRequest", _SETUP))
         health = message("HealthCheckRequest", {"headers": {}, "module": "internal"})

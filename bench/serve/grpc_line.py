@@ -24,13 +24,13 @@ FRAME_BYTES_MAX = 16_384
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 BI_STREAM = 1
 
-_frame = Struct(">IBI")  # 24 bits length, 8 bits type; flags; stream
+FRAME = Struct(">IBI")  # 24 bits length, 8 bits type; flags; stream
 _u32 = Struct(">I")
 _setting = Struct(">HI")
 
 
 def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
-    return _frame.pack(len(payload) << 8 | kind, flags, stream) + payload
+    return FRAME.pack(len(payload) << 8 | kind, flags, stream) + payload
 
 
 def _string(text: bytes) -> bytes:
@@ -59,7 +59,7 @@ def _header_block(path: bytes, authority: bytes, *, indexing: bool) -> bytes:
 
 
 # The five entries above in the dynamic table, newest first, behind the 61 static ones.
-_HEADER_BLOCK_AGAIN = b"\x83\x86" + bytes(0x80 | index for index in (66, 65, 64, 63, 62))
+HEADER_BLOCK_AGAIN = b"\x83\x86" + bytes(0x80 | index for index in (66, 65, 64, 63, 62))
 
 
 class Push:
@@ -133,13 +133,13 @@ class GrpcLine:
         self._stream = stream = self._stream + 2
         if self._first_block is None and size <= FRAME_BYTES_MAX:
             self._send(
-                _frame.pack(len(_HEADER_BLOCK_AGAIN) << 8 | HEADERS, END_HEADERS, stream)
-                + _HEADER_BLOCK_AGAIN
-                + _frame.pack(size << 8 | DATA, END_STREAM, stream)
+                FRAME.pack(len(HEADER_BLOCK_AGAIN) << 8 | HEADERS, END_HEADERS, stream)
+                + HEADER_BLOCK_AGAIN
+                + FRAME.pack(size << 8 | DATA, END_STREAM, stream)
                 + request
             )
             return
-        frames = [frame(HEADERS, END_HEADERS, stream, self._first_block or _HEADER_BLOCK_AGAIN)]
+        frames = [frame(HEADERS, END_HEADERS, stream, self._first_block or HEADER_BLOCK_AGAIN)]
         self._first_block = None
         for start in range(0, size, FRAME_BYTES_MAX):
             piece = request[start : start + FRAME_BYTES_MAX]
@@ -171,7 +171,7 @@ class GrpcLine:
         answer: bytes | None = None
         position, size = 0, len(data)
         while size - position >= 9:
-            head, flags, stream = _frame.unpack_from(data, position)
+            head, flags, stream = FRAME.unpack_from(data, position)
             end = position + 9 + (head >> 8)
             if end > size:
                 break
