@@ -85,11 +85,11 @@ class Publisher:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """128 MiB: a segment of the log, and rows several times as large."""
+    """256 MiB: a segment of the log, and rows several times as large."""
     mounted = tmp_path / "disk"
     mounted.mkdir()
     mount = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=128m", "none", mounted], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=256m", "none", mounted], capture_output=True, check=False
     )
     if mount.returncode:
         pytest.skip(f"no file system may be mounted here: {mount.stderr.decode().strip()}")
