@@ -11,6 +11,7 @@ snapshot_executor   snapshots, taken and installed;  read_only_service   lineari
 forwarder   proposals handed to the leader;  membership, member_operations   changes of the members
 refusals, limits, raft_metrics   errors; limits; numbers
 alone       the other members of a group that has none
+state_digests   who holds another state than the others
 recovery    how a group comes back from disk
 rooms_machine   the rooms as the state machine of a group
 address_book   which member of the cluster answers where

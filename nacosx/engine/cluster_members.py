@@ -22,6 +22,7 @@ from nacosx.engine.address_book import AddressBook
 from nacosx.engine.ports import Standing
 from nacosx.engine.raft_group import RaftGroup
 from nacosx.engine.refusals import RefusedError
+from nacosx.engine.state_digests import differs_at, known, odd_one_out_at
 from nacosx.engine.ticker import Ticker
 from nacosx.raft.member import parse
 
@@ -179,20 +180,22 @@ class ClusterMembers:
     # --- one state -----------------------------------------------------------------------------------------------------
 
     def _compare(self, standings: Mapping[str, Standing]) -> None:
-        ours = known(self._group.standing)
-        for member, standing in standings.items():
-            theirs = known(standing)
-            different = [index for index in sorted(ours.keys() & theirs.keys()) if ours[index] != theirs[index]]
-            if different:
+        """Who is alone with its state against a majority of the voters takes no part any more."""
+        standing = self._group.standing
+        ours = known(standing)
+        others = {member: known(theirs) for member, theirs in standings.items()}
+        for member, theirs in others.items():
+            index = differs_at(ours, theirs)
+            if index is not None:
                 self.differences += 1
-                log.critical("%s holds another state than this member since entry %d or before", member, different[0])
+                self._group.metrics.state_differences += 1
+                log.critical("%s holds another state than this member since entry %d or before", member, index)
+        voters = {parse(peer).id for peer in standing.configuration.peers}
+        index = odd_one_out_at(ours, [theirs for member, theirs in others.items() if member in voters], len(voters))
+        if index is not None and not self._group.ended:
+            self._group.halt(f"a majority of the members holds another state since entry {index} or before")
 
     def _say(self, text: str) -> None:
         if text not in self._said:
             self._said.add(text)
             log.info("%s", text)
-
-
-def known(standing: Standing) -> dict[int, int]:
-    """Index → digest."""
-    return {**standing.digests, standing.applied_index: standing.digest}

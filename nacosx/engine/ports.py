@@ -263,8 +263,8 @@ class RowStore(Protocol):
         """Queues what the entries up to `index` did since the last call. Indexes not above `applied_index` are ignored."""
 
     def rebuild(self, index: int, rows: Sequence[Event]) -> None:
-        """Replaces all rows but history by the state at `index`: the projection was lost, or fell behind a snapshot.
-        Called at start, before the first `write`. Raises OSError."""
+        """Replaces all rows but history by the state at `index`: the projection was lost, fell behind a snapshot, or another
+        member's snapshot was installed. What was written before is forgotten. Blocks; raises OSError."""
 
     async def flushed(self, index: int) -> None:
         """Returns once everything up to `index` that was written here can be queried."""

@@ -181,6 +181,7 @@ class RaftGroup(MemberOperations):
             self._peers,
             node=self.node,
             told=self._schedule,
+            installed=self._on_installed,
             quiet=self._disk_quiet,
             halt=self._halt,
             initial=self._initial,
@@ -615,6 +616,11 @@ class RaftGroup(MemberOperations):
         if applied_index < caller.commit_index:
             self._schedule()
 
+    def _on_installed(self, index: int) -> None:
+        self._forwarder.skipped(index)
+        self._reads.applied(index)
+        self._schedule()
+
     def _on_leadership(self, leadership: Leadership) -> None:
         led = self._leads_term
         leads = leadership.role is Role.LEADER
@@ -660,6 +666,10 @@ class RaftGroup(MemberOperations):
         self._refuse(tasks, NacosError(SERVER, text) if self.is_sole_voter else RefusedError.lost(text))
 
     # --- the end -----------------------------------------------------------------------------------------------------
+
+    def halt(self, reason: str) -> None:
+        """What this member holds is not to be trusted."""
+        self._halt(MachineError(reason))
 
     def _halt(self, error: Exception) -> None:
         """SOFAJRaft: a node in the state ERROR. It takes no part any more; its disk is as it was."""

@@ -10,13 +10,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from nacosx._core.entry import Configuration
+from nacosx.config.events import ConfigChanged
 from nacosx.config.events import Event as ConfigEvent
+from nacosx.config.model import Versions
 from nacosx.engine.ports import RowStore, StateMachine
 from nacosx.engine.reactions import Reactions, react
 from nacosx.engine.rooms import CONFIG_COMMANDS, DurableCommand, Rooms, decode, encode
 from nacosx.errors import OVER_THRESHOLD, SERVER, NacosError
+from nacosx.naming.ephemeral import ephemeral_commands
+from nacosx.naming.events import ServiceChanged
 
 log = logging.getLogger(__name__)
+
+NO_VERSIONS = Versions(None, ())
 
 
 class RoomsMachine(StateMachine):
@@ -30,6 +36,7 @@ class RoomsMachine(StateMachine):
         # Of the batch that is being applied.
         self._events: list[Any] = []
         self._row_events: list[ConfigEvent] = []
+        self._recovered = False  # clients may be there
         self._rows_index = 0  # replay hands the rows nothing up to there
 
     def check(self, command: DurableCommand) -> None:
@@ -69,7 +76,30 @@ class RoomsMachine(StateMachine):
         return self._rooms.snapshot()
 
     def restore(self, index: int, snapshot: Mapping[str, bytes]) -> None:
+        if self._recovered:
+            self._replace(index, snapshot)
+        else:
+            self._rooms.restore(snapshot)
+
+    def _replace(self, index: int, snapshot: Mapping[str, bytes]) -> None:
+        """Another member's state, while clients are connected: what is ephemeral stays, who waits for a change hears of it."""
+        registry, catalog = self._rooms.registry, self._rooms.catalog
+        ephemeral = ephemeral_commands(registry)
+        before = {key: catalog.versions(key) for key in dict.fromkeys([*catalog.configs, *catalog.grays])}
         self._rooms.restore(snapshot)
+        for command in ephemeral:
+            try:
+                registry.apply(command)
+            except NacosError as error:  # the service is persistent there
+                log.warning("an ephemeral registration did not survive the snapshot at %d: %s", index, error)
+        self._events = [ServiceChanged(key) for key in registry.subscribers]
+        for key in dict.fromkeys([*before, *catalog.configs, *catalog.grays]):
+            old, new = before.get(key, NO_VERSIONS), catalog.versions(key)
+            if old != new:
+                self._events.append(ConfigChanged(key, old, new))
+        self._row_events = []
+        self._rows.rebuild(index, catalog.rows())
+        self._rows_index = index
 
     def recovered(self, index: int, last_index: int) -> None:
         rows = self._rows
@@ -77,6 +107,7 @@ class RoomsMachine(StateMachine):
             # The rows were deleted, restored from a copy, or belong to another log. History before `index` is gone with them.
             rows.rebuild(index, self._rooms.catalog.rows())
         self._rows_index = rows.applied_index
+        self._recovered = True
 
     def behind(self, index: int) -> bool:
         return self._rows.applied_index < index

@@ -41,6 +41,7 @@ class SnapshotExecutor:
         *,
         node: Node,
         told: Callable[[], None],
+        installed: Callable[[int], None],
         quiet: Callable[[], Awaitable[None]],
         halt: Callable[[Exception], None],
         initial: Configuration,
@@ -50,7 +51,8 @@ class SnapshotExecutor:
         limits: Limits,
         metrics: RaftMetrics,
     ) -> None:
-        """`told()`: the rules have heard something. `quiet()` returns when nothing waits for the disk."""
+        """`told()`: the rules have heard something; `installed(index)`: of a snapshot. `quiet()` returns when nothing waits for
+        the disk."""
         self.rooms_bytes = 0  # of the last one
         self.task: asyncio.Task[None] | None = None
         self._group = group
@@ -61,6 +63,7 @@ class SnapshotExecutor:
         self._peers = peers
         self._node = node
         self._told = told
+        self._installed = installed
         self._quiet = quiet
         self._halt = halt
         self._initial = initial
@@ -152,8 +155,8 @@ class SnapshotExecutor:
     def _adopt(self, snapshot: Snapshot, offer: InstallSnapshot) -> None:
         try:
             self._machine.restore(snapshot.index, snapshot.rooms)
-        except (ValueError, KeyError) as error:
-            text = f"the snapshot at entry {snapshot.index} is not one this version can read: {error!r}"
+        except (ValueError, KeyError, OSError) as error:
+            text = f"the snapshot at entry {snapshot.index} cannot be taken over: {error!r}"
             self._halt(MachineError(text))
             return
         self.rooms_bytes = sum(map(len, snapshot.rooms.values()))
@@ -162,7 +165,7 @@ class SnapshotExecutor:
         self._machine.configuration_committed(offer.configuration, snapshot.index)
         self._machine.batch_applied(snapshot.index, False)
         self._node.snapshot_installed(snapshot.index, snapshot.term)
-        self._told()
+        self._installed(snapshot.index)
 
     def _failed(self) -> None:
         self._node.snapshot_failed()

@@ -20,6 +20,7 @@ service, client, registry   the state; sharing keeps equal parts of instances on
 legality, refusals          what may be registered; why not, in the words of the Java server
 selection, views, rendered  which instances are shown, as which bytes, and the bound on those kept
 directory, health, expiry   read models; instance_ids, snapshot: ids that are drawn, the durable part as bytes
+ephemeral   the ephemeral part as commands, to bring it back when the durable part was replaced
 
 Invariants: only `Registry.apply` changes state; the same commands in the same order give the same state on every node. What
 a durable command does depends on durable state only, so a replay of the log ends where the server was: what has to be

@@ -267,6 +267,8 @@ class Rows:
             self._waiting.popleft()
 
     def _replace_all(self, batch: _Batch) -> None:
+        while self._waiting:  # older than what replaces them
+            self._committed_bytes += self._waiting.popleft().bytes
         with _transaction(self._connection):
             for table in ("config_info", "config_info_gray", "config_tags_relation"):
                 self._connection.execute(f"DELETE FROM {table}")

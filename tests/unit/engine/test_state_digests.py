@@ -1,0 +1,131 @@
+"""A member that holds something else than the others: found by its digests, and out of it when a majority is against it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import cast
+
+import pytest
+
+from nacosx._core.entry import Configuration
+from nacosx.engine.address_book import AddressBook
+from nacosx.engine.cluster_members import MEET_MS, ClusterMembers
+from nacosx.engine.ports import Standing
+from nacosx.engine.raft_group import RaftGroup
+from nacosx.engine.raft_metrics import RaftMetrics
+from nacosx.engine.refusals import RefusedError
+from nacosx.engine.state_digests import differs_at, known, odd_one_out_at
+from tests.unit.engine.alone_group import story, turn
+from tests.unit.engine.raft_cluster import Cluster
+from tests.virtual_time import VirtualTime
+
+MEMBERS = Configuration(["a:5", "b", "c"])
+
+
+def standing(applied_index: int, digest: int, digests: Mapping[int, int] | None = None) -> Standing:
+    return Standing(1, "a", MEMBERS, applied_index, digest, dict(digests or {}))
+
+
+def test_what_both_know_is_compared() -> None:
+    ours, theirs = known(standing(9, 90, {3: 30, 6: 60})), known(standing(6, 61, {3: 30}))
+    assert differs_at(ours, theirs) == 6
+    assert differs_at(ours, {1: 1, 3: 30}) is None
+    assert differs_at(ours, {}) is None
+
+
+@pytest.mark.parametrize(
+    ("others", "voters", "index"),
+    [
+        ([{3: 1}, {3: 1}], 3, 3),
+        ([{3: 1}, {3: 2}], 3, None),  # all differ: nobody can tell
+        ([{3: 1}, {}], 3, None),  # one against one
+        ([{3: 1}], 2, None),
+        ([{3: 0, 5: 1}, {3: 0, 5: 1}], 3, 5),
+        ([{3: 0}, {3: 0}], 3, None),
+        ([{3: 1}, {3: 1}, {3: 0}], 5, None),
+        ([{3: 1}, {3: 1}, {3: 1}], 5, 3),
+    ],
+)
+def test_the_odd_one_out_is_who_has_a_majority_against_it(
+    others: list[dict[int, int]], voters: int, index: int | None
+) -> None:
+    assert odd_one_out_at({3: 0, 5: 0}, others, voters) == index
+
+
+class Group:
+    def __init__(self, ours: Standing) -> None:
+        self.standing = ours
+        self.metrics = RaftMetrics()
+        self.is_leader = self.ended = False
+        self.halted: list[str] = []
+
+    def halt(self, reason: str) -> None:
+        self.halted.append(reason)
+        self.ended = True
+
+
+class Others:
+    def __init__(self, standings: Mapping[str, Standing]) -> None:
+        self.standings = standings
+
+    def connected(self, member: str) -> bool:
+        return True
+
+    async def standing(self, member: str, group: str) -> Standing:
+        return self.standings[member]
+
+
+class Book:
+    configured: tuple[str, ...] = ()
+    addresses = ("a", "b", "c")
+
+    def watch(self, met: object) -> None: ...
+
+
+@pytest.mark.parametrize(("of_c", "halted"), [(71, True), (70, False)])
+def test_a_member_alone_with_its_state_halts_and_two_that_differ_are_only_told(
+    of_c: int, halted: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def tell() -> None:
+        time = VirtualTime()
+        group = Group(standing(7, 70))
+        others = Others({"b": standing(8, 80, {7: 71}), "c": standing(7, of_c)})
+        members = ClusterMembers(
+            "a",
+            cast(RaftGroup, group),
+            cast(AddressBook, Book()),
+            others,
+            ticker=time.ticker(),
+            loop=asyncio.get_running_loop(),
+        )
+        group.name = "g"  # type: ignore[attr-defined]
+        members.start()
+        time.advance(MEET_MS)
+        for _ in range(5):
+            await turn()
+        assert bool(group.halted) is halted
+        assert group.metrics.state_differences == members.differences == 1 + halted
+        await members.stop()
+
+    with caplog.at_level(logging.CRITICAL):
+        asyncio.run(tell())
+    assert "b holds another state than this member since entry 7 or before" in caplog.text
+
+
+@story
+async def test_who_halts_takes_no_part_and_the_others_go_on() -> None:
+    cluster = Cluster()
+    leader = await cluster.leader()
+    waiting = leader.group.propose("one")
+    leader.group.halt("it holds something else")
+    assert leader.group.ended
+    with pytest.raises(RefusedError) as caught:
+        await waiting
+    assert caught.value.unknown
+    with pytest.raises(RefusedError, match="the group has halted: it holds something else"):
+        leader.group.propose("two")
+    cluster.cut.add(leader.name)
+    new = await cluster.leader()
+    assert await cluster.propose(new, "three")
