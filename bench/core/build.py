@@ -18,6 +18,7 @@ ROOT = Path(__file__).parent.parent.parent
 CORE = "nacosx/_core"
 RING = (f"{CORE}/atomic.pxd", f"{CORE}/ring.pxd", f"{CORE}/ring.pyx")
 THREADS = ("bench/core/ring_threads.pyx",)
+IN_FLIGHT = "bench/raft/in_flight.pyx"
 LOG = tuple(
     f"{CORE}/{name}.pyx"
     for name in ("disk", "entry", "segment", "append_batcher", "flush", "recovery", "disk_thread", "wal")
@@ -32,6 +33,15 @@ def ring_threads() -> None:
     stamp = _stamp(ROOT)
     if not (ROOT / THREADS[0]).with_suffix(suffix).exists() or not stamp.exists() or stamp.read_text() != _digest():
         compile_in(ROOT, THREADS, ())
+        stamp.write_text(_digest())
+
+
+def in_flight() -> None:
+    """Afterwards `bench.raft.in_flight` can be imported. CalledProcessError when it does not compile."""
+    source = ROOT / IN_FLIGHT
+    compiled = source.with_suffix(str(sysconfig.get_config_var("EXT_SUFFIX")))
+    if not compiled.exists() or compiled.stat().st_mtime < source.stat().st_mtime:
+        compile_in(ROOT, (IN_FLIGHT,), ())
 
 
 def copy_in(folder: Path, flags: Sequence[str]) -> None:
@@ -41,6 +51,7 @@ def copy_in(folder: Path, flags: Sequence[str]) -> None:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
     compile_in(folder, (RING[-1], *THREADS, *LOG), flags)
+    _stamp(folder).write_text(_digest())
 
 
 def compile_in(folder: Path, sources: Sequence[str], flags: Sequence[str]) -> None:
@@ -48,7 +59,6 @@ def compile_in(folder: Path, sources: Sequence[str], flags: Sequence[str]) -> No
     subprocess.run(
         [sys.executable, "-c", _SETUP, *sources, "--", *flags], cwd=folder, check=True, stdout=subprocess.DEVNULL
     )
-    _stamp(folder).write_text(_digest())
 
 
 _SETUP = """

@@ -11,7 +11,7 @@ fail-over             the leader is killed (SIGKILL); the time until another one
 
 ::
 
-    command ─ Scenario ─→ Side ─┬─ members: bench.raft.member (our three processes) ─ load
+    command ─ Scenario ─→ Side ─┬─ members: bench.raft.member (our three processes) ─ load, in_flight (compiled)
                                 ├─ sofajraft: java/RaftNodes.java
                                 └─ etcd: three etcd processes
                           put_lines: what clients say;  bench.serve.closed_loop: the load of the puts

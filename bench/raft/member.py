@@ -24,7 +24,7 @@ from random import randrange
 import msgspec
 import uvloop
 
-from bench.raft.load import InFlight
+from bench.raft.load import run
 from bench.raft.put_lines import PUT_TYPE
 from bench.raft.puts import HOST
 from nacosx._core.entry import Configuration
@@ -150,9 +150,9 @@ class Member:
         match words:
             case ["commit", in_flight, seconds, size]:
                 data = b"e" * int(size)
-                return await InFlight(partial(self._group.propose, data)).run(int(in_flight), float(seconds))
+                return await run(partial(self._group.propose, data), int(in_flight), float(seconds))
             case ["read", in_flight, seconds]:
-                return await InFlight(self._group.read_index).run(int(in_flight), float(seconds))
+                return await run(self._group.read_index, int(in_flight), float(seconds))
             case ["state"]:
                 return f"leads {int(self._group.is_leader)} applied {self._group.applied_index}"
             case ["succeed", dead]:
