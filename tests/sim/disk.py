@@ -68,9 +68,9 @@ class Disk:
             self.flipped.add(self.draw.choice(self.log).id)
 
     def flip_snapshot(self) -> None:
-        """A bit of the newest of two snapshots changes; the older one, with the log, holds the same state, and is intact."""
-        if len(self.snapshots) > 1 and not self.flipped_snapshots & self.snapshots.keys():
-            newest = max(self.snapshots)
+        """A bit of the newest snapshot changes, when the one before it is intact and, with the log, holds the same state."""
+        *older, newest = sorted(self.snapshots) or [0]
+        if older and older[-1] + 1 >= self.first_index and not self.flipped_snapshots & self.snapshots.keys():
             self.flipped_snapshots.add(newest)
             data = bytearray(self.snapshots[newest])
             data[self.draw.randrange(len(data))] ^= 1 << self.draw.randrange(8)
