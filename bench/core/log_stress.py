@@ -2,7 +2,7 @@
 
 Every owner appends, cuts both ends, begins anew, reads and lets the disk fail, all at random; one more thread looks into every
 log meanwhile. What the log answers is held against a list of what was told to be on disk; at the end each log is opened again.
-Exit status 1: something differed. `ci/race` runs this under ThreadSanitizer.
+AssertionError: something differed. `ci/race` runs this under ThreadSanitizer.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import tempfile
 import threading
 from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 from nacosx._core.disk import Faults
@@ -135,6 +136,21 @@ def look(owners: Sequence[Owner], done: threading.Event) -> None:
             log.configurations()
 
 
+def run(operations: int, seed: int) -> list[Owner]:
+    """AssertionError when a log tells something else than its owner was told."""
+    done = threading.Event()
+    disk = DiskThread()
+    with tempfile.TemporaryDirectory(prefix="nacosx-stress-") as folder, ThreadPoolExecutor(LOGS + 1) as threads:
+        owners = [Owner(Path(folder) / f"{n}", disk, seed + n, operations // LOGS) for n in range(LOGS)]
+        looking = threads.submit(look, owners, done)
+        running = [threads.submit(owner.run) for owner in owners]
+        wait(running)
+        done.set()
+        for future in (looking, *running):
+            future.result()
+    return owners
+
+
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.core.log_stress", description=__doc__)
     parser.add_argument("--operations", type=float, default=1e5, help="in all (1e5)")
@@ -142,30 +158,10 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seconds-max", type=float, default=1800, help="longer is a hang (1800)")
     options = parser.parse_args(arguments)
     faulthandler.dump_traceback_later(options.seconds_max, exit=True)
-    wrong: list[str] = []
-
-    def note(args: threading.ExceptHookArgs) -> None:
-        wrong.append(str(args.exc_value))
-        threading.__excepthook__(args)
-
-    threading.excepthook = note
-    with tempfile.TemporaryDirectory(prefix="nacosx-stress-") as folder:
-        disk = DiskThread()
-        operations = int(options.operations) // LOGS
-        owners = [Owner(Path(folder) / f"{n}", disk, options.seed + n, operations) for n in range(LOGS)]
-        done = threading.Event()
-        looker = threading.Thread(target=look, args=(owners, done))
-        threads = [threading.Thread(target=owner.run) for owner in owners]
-        for thread in (looker, *threads):
-            thread.start()
-        for thread in threads:
-            thread.join()
-        done.set()
-        looker.join()
-        refused = sum(owner.failures for owner in owners)
-    print(f"{LOGS * operations:,} operations on {LOGS} logs, {refused:,} of them refused; {len(wrong)} logs wrong")
+    owners = run(int(options.operations), options.seed)
     faulthandler.cancel_dump_traceback_later()
-    return 1 if wrong else 0
+    print(f"{int(options.operations):,} operations on {LOGS} logs, {sum(owner.failures for owner in owners):,} refused")
+    return 0
 
 
 if __name__ == "__main__":

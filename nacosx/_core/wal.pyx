@@ -225,7 +225,7 @@ cdef class Wal:
     def append(self, data not None, *, uint64_t term, uint8_t kind=1):
         """Queues entries, one each of `data`, as one operation; returns the index of the last.
 
-        OSError (closed, or ENOBUFS: more than `pending_bytes_max` waits) and ValueError: nothing is queued.
+        OSError (closed; EBUSY: the ring is full; ENOBUFS: more than `pending_bytes_max` waits), ValueError: nothing is queued.
         """
         cdef list items = data if PyList_CheckExact(data) else list(data)
         cdef size_t size = 0

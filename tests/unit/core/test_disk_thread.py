@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.core import log_stress
 from nacosx._core.disk import Faults
 from nacosx._core.disk_thread import OPERATIONS_MAX, DiskThread
 from nacosx._core.wal import Wal
@@ -88,6 +89,13 @@ def test_each_log_holds_what_its_twin_holds(house: House) -> None:
         log.close()
         house.logs[number] = house.open(number)
         assert [entry for entry in entries(house.logs[number]) if entry.index >= twin.first_index] == twin.entries
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_three_owners_do_at_once_each_log_is_what_it_was_told_to_be(seed: int) -> None:
+    """Appends, truncations, resets, reads and a disk that fails, at random, from a thread each; many operations wait."""
+    owners = log_stress.run(3000, seed)
+    assert all(owner.failures for owner in owners)
 
 
 def test_what_waits_is_one_write_and_one_fdatasync_for_each_log(house: House) -> None:

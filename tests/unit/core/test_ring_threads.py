@@ -38,6 +38,8 @@ def test_no_data_race_is_seen_by_thread_sanitizer() -> None:
     if not Path(library.stdout.strip()).is_absolute():
         pytest.skip("this compiler has no ThreadSanitizer")
     environment = {**os.environ, "NACOSX_PYTHON": sys.executable}
-    ran = subprocess.run([ROOT / "ci" / "race", "3e5"], env=environment, capture_output=True, text=True, timeout=110)
+    command = [ROOT / "ci" / "race", "3e5", "6e3"]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=110)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "0 runs of them wrong" in ran.stdout
+    assert "operations on 3 logs" in ran.stdout
