@@ -184,6 +184,7 @@ class StateMachine(Protocol):
 
     def recovered(self, index: int, last_index: int) -> None:
         """At start, once: the state at `index` is there (0: the empty one) and the log reaches to `last_index`."""
+        return
 
     def behind(self, index: int) -> bool:
         """At start: a projection of this machine does not reach `index` yet, so it wants an older snapshot."""
@@ -191,9 +192,11 @@ class StateMachine(Protocol):
 
     def batch_applied(self, index: int, replayed: bool) -> None:
         """Everything up to `index` is applied and its proposers are answered. `replayed`: at start, nobody is to be told."""
+        return
 
     async def sync(self, index: int) -> None:
         """Returns once the log up to `index` is not needed by a projection. OSError when it cannot."""
+        return
 
 
 class ForwardReply(msgspec.Struct, frozen=True):
