@@ -188,7 +188,6 @@ class ClusterMembers:
             index = differs_at(ours, theirs)
             if index is not None:
                 self.differences += 1
-                self._group.metrics.state_differences += 1
                 log.critical("%s holds another state than this member since entry %d or before", member, index)
         voters = {parse(peer).id for peer in standing.configuration.peers}
         index = odd_one_out_at(ours, [theirs for member, theirs in others.items() if member in voters], len(voters))

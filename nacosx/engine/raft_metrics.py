@@ -31,7 +31,6 @@ class RaftMetrics:
     __slots__ = (
         *("append_logs", "append_logs_count", "apply_task_overload_times", "fsm_apply_tasks", "fsm_apply_tasks_count"),
         *("fsm_snapshot_load", "fsm_snapshot_save", "read_index_rounds", "replicate_snapshot_bytes", "save_raft_meta"),
-        "state_differences",
     )
 
     def __init__(self) -> None:
@@ -45,7 +44,6 @@ class RaftMetrics:
         self.replicate_snapshot_bytes = 0  # sent to other members in chunks
         self.apply_task_overload_times = 0
         self.read_index_rounds = 0
-        self.state_differences = 0  # members that applied the same entries and hold something else
 
     def numbers(self) -> Mapping[str, int]:
         """Name → value; of what is measured its count, sum (`-total`) and largest (`-max`)."""

@@ -14,7 +14,6 @@ from nacosx.engine.address_book import AddressBook
 from nacosx.engine.cluster_members import MEET_MS, ClusterMembers
 from nacosx.engine.ports import Standing
 from nacosx.engine.raft_group import RaftGroup
-from nacosx.engine.raft_metrics import RaftMetrics
 from nacosx.engine.refusals import RefusedError
 from nacosx.engine.state_digests import differs_at, known, odd_one_out_at
 from tests.unit.engine.alone_group import story, turn
@@ -57,7 +56,6 @@ def test_the_odd_one_out_is_who_has_a_majority_against_it(
 class Group:
     def __init__(self, ours: Standing) -> None:
         self.standing = ours
-        self.metrics = RaftMetrics()
         self.is_leader = self.ended = False
         self.halted: list[str] = []
 
@@ -106,7 +104,7 @@ def test_a_member_alone_with_its_state_halts_and_two_that_differ_are_only_told(
         for _ in range(5):
             await turn()
         assert bool(group.halted) is halted
-        assert group.metrics.state_differences == members.differences == 1 + halted
+        assert members.differences == 1 + halted
         await members.stop()
 
     with caplog.at_level(logging.CRITICAL):
