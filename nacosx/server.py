@@ -1,7 +1,8 @@
 """The composition root: builds every part, starts and stops them in order. The only module that knows all of them.
 
-Start: lock the data directory → load snapshot and rows, replay the log → bind the ports → listen → "ready". Ready is said
-only when a gRPC registration works, and no port answers before.
+Start: lock the data directory → load snapshot and rows, replay the log → bind the ports → listen → "ready". Alone, ready
+is said only when a gRPC registration works, and no port answers before. A member of a cluster cannot wait for the others, who
+may be started after it: it says that it is ready and refuses clients until it holds what the cluster holds.
 
 Stop (SIGTERM, SIGINT): stop accepting → end long polls, drain HTTP, GOAWAY to gRPC clients → wait for the log → stop the
 ticker → close log and rows → unlock.
@@ -33,6 +34,7 @@ from nacosx.api.grpc import internal as internal_grpc
 from nacosx.api.grpc import naming as naming_grpc
 from nacosx.api.grpc.rpc import Connection
 from nacosx.api.http import Routes
+from nacosx.api.starting import starting
 from nacosx.api.v1 import config as config_v1
 from nacosx.api.v1 import console as console_v1
 from nacosx.api.v1 import naming as naming_v1
@@ -45,7 +47,7 @@ from nacosx.engine.address_book import AddressBook
 from nacosx.engine.alone import ALONE
 from nacosx.engine.beats import Beats
 from nacosx.engine.cleaner import Cleaner
-from nacosx.engine.cluster_members import ClusterMembers
+from nacosx.engine.cluster_members import ClusterMembers, caught_up
 from nacosx.engine.gateway import Gateway
 from nacosx.engine.listeners import Listeners
 from nacosx.engine.long_polls import LongPolls
@@ -123,7 +125,8 @@ class Server:
         await self._datagrams.open(self._loop, settings.host, self._pusher.datagrams.acknowledged)
         self._cleaner.start(forgets=not settings.members)
         self._retention.start()
-        self._grpc.started = True
+        if self._peers is None:
+            self._open()
         self._listening = [
             await listen(self._loop, sock, self._http.connection, self._grpc.connection, self._ticker)
             for sock in sockets
@@ -196,6 +199,8 @@ class Server:
         )
         members.start()
         self._exit.push_async_callback(members.stop)
+        opening = self._loop.create_task(self._open_when_caught_up())
+        self._exit.callback(opening.cancel)
         logger.warning(
             "ephemeral instances are known only to the member they register at: members do not share them yet"
         )
@@ -203,6 +208,17 @@ class Server:
             logger.warning(
                 "anybody may join this cluster: set nacos.core.auth.server.identity.key and .value, on all members alike"
             )
+
+    async def _open_when_caught_up(self) -> None:
+        await caught_up(self._group, self._ticker, self._loop)
+        logger.info("holds what the cluster holds: ready for clients")
+        self._open()
+
+    def _open(self) -> None:
+        """From now on clients are served."""
+        self._status.status = "UP"
+        self._grpc.started = True
+        self._http.serve(self._routes)
 
     def _build_doors(self) -> None:
         """What clients hear pushes from; the HTTP door follows when its desks are there."""
@@ -282,21 +298,24 @@ class Server:
             | naming_grpc.rpcs(gateway, checks=checks, snowflakes=SnowflakeIds(worker))
             | config_grpc.rpcs(gateway, self._listeners, checks=checks, limits=limits)
         )
-        routes: Routes = {
+        self._status = ServerStatus()
+        self._routes: Routes = {
             **naming_v1.routes(
                 gateway,
                 self._beats,
                 self._pusher.counters,
                 checks=checks,
-                status=ServerStatus("UP"),  # no port answers before
+                status=self._status,
                 address=f"{self._ip}:{self.port}",
             ),
             **config_v1.routes(gateway, self._listeners, self._long_polls, self._rows, checks=checks, limits=limits),
-            **console_v1.routes(gateway, checks=checks, state=shown_state(settings, self.port), ready=lambda: True),
+            **console_v1.routes(
+                gateway, checks=checks, state=shown_state(settings, self.port), ready=lambda: self._grpc.started
+            ),
         }
         self._http = HttpServer(
             self._loop,
-            routes,
+            starting(self._routes),
             self._ticker,
             self._clock,
             context_path=settings.context_path,

@@ -29,6 +29,7 @@ from nacosx.raft.member import parse
 log = logging.getLogger(__name__)
 
 ROUND_MS = 1_000  # between two looks at the others; a member that is met for the first time is looked at at once
+CATCH_UP_MS = 50  # between two attempts to hear how far the group is
 MEET_MS = 10  # after that, for others that come in the same moment
 
 
@@ -198,3 +199,20 @@ class ClusterMembers:
         if text not in self._said:
             self._said.add(text)
             log.info("%s", text)
+
+
+async def caught_up(group: RaftGroup, ticker: Ticker, loop: asyncio.AbstractEventLoop) -> None:
+    """Returns once this member has applied everything that its group had committed when it first could be asked."""
+    while True:
+        try:
+            await group.read_index()
+            return
+        except RefusedError:  # there is no leader, or no group yet
+            pause: asyncio.Future[None] = loop.create_future()
+            ticker.schedule(CATCH_UP_MS, end, pause)
+            await pause
+
+
+def end(pause: asyncio.Future[None]) -> None:
+    if not pause.done():
+        pause.set_result(None)

@@ -91,9 +91,13 @@ class HttpServer:
         self.stopping = False
         self._clock = clock
         self._context_path = context_path
-        self.table = table(routes, context_path)
+        self.serve(routes)
         self.closing_lines: tuple[bytes, bytes, bytes] | None = None  # see `fresh_closing_lines`
         self._drained: asyncio.Future[None] | None = None
+
+    def serve(self, routes: Routes) -> None:
+        """These from now on."""
+        self.table = table(routes, self._context_path)
 
     def connection(self) -> HttpConnection:
         return HttpConnection(self)

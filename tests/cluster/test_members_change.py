@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from tests.server import wait_until
 
 SEED = 6
 TAKEN_IN_S_MAX = 20
+STARTING = "server is STARTING now, please try again later!"
 
 
 @pytest.fixture
@@ -107,3 +110,32 @@ def test_a_server_that_was_alone_becomes_a_cluster(cluster: Cluster) -> None:
     check(cluster, writers)
     alone.check(cluster.members)
     assert lost.acknowledged == 0
+
+
+def test_a_member_serves_nobody_before_it_holds_what_the_cluster_holds(cluster: Cluster) -> None:
+    """An empty answer would be taken for the truth. Whoever keeps the process is told that it lives, and is not ready."""
+    writers = Writers(cluster.members)
+    cluster.start()
+    with writers:
+        writers.progress()
+    cluster.agree()
+    late = cluster.followers()[0]
+    late.kill()
+    cluster.wires.isolate([late.number])
+    late.start()
+    data_id = next(iter(writers.possible))[0]
+    with contextlib.closing(http.client.HTTPConnection(late.host, late.port, timeout=20)) as connection:
+
+        def ask(path: str) -> tuple[int, str]:
+            connection.request("GET", f"/nacos{path}")
+            response = connection.getresponse()
+            return response.status, response.read().decode()
+
+        assert ask(f"/v1/cs/configs?dataId={data_id}&group=g") == (503, STARTING)
+        assert ask("/v1/ns/instance/list?serviceName=s") == (503, STARTING.replace(" now", "now"))
+        assert ask("/v1/console/health/liveness") == (200, "OK")
+        assert ask("/v1/console/health/readiness")[0] == 500
+        cluster.wires.mend()
+        wait_until(lambda: ask("/v1/console/health/readiness")[0] == 200, "it has caught up", TAKEN_IN_S_MAX)
+    writers.check([late])
+    check(cluster, writers)

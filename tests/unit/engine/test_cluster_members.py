@@ -14,6 +14,7 @@ from nacosx.engine.address_book import AddressBook
 from nacosx.engine.cluster_members import MEET_MS, ROUND_MS, ClusterMembers
 from nacosx.engine.ports import Standing
 from nacosx.engine.raft_group import RaftGroup
+from nacosx.engine.raft_metrics import RaftMetrics
 from nacosx.engine.refusals import RefusedError
 from tests.virtual_time import VirtualTime
 
@@ -30,6 +31,8 @@ class Group:
     name = "g"
 
     def __init__(self) -> None:
+        self.metrics = RaftMetrics()
+        self.halted: list[str] = []
         self.standing = standing(FRESH)
         self.is_leader = False
         self.founded: list[list[str]] = []
@@ -48,6 +51,13 @@ class Group:
         done = asyncio.get_running_loop().create_future()
         done.set_result(None)
         return done
+
+    @property
+    def ended(self) -> bool:
+        return bool(self.halted)
+
+    def halt(self, reason: str) -> None:
+        self.halted.append(reason)
 
     def lead(self, *members: str, old: Sequence[str] = ()) -> None:
         self.is_leader = True
@@ -262,7 +272,24 @@ def test_members_that_hold_something_else_are_noticed(caplog: pytest.LogCaptureF
         house.standings["c"] = Standing(1, "a", Configuration("abc"), 310, 9, {256: 6, 300: 8})
         await house.look()
         assert house.members.differences == 1
+        assert house.group.halted == []  # b holds what a holds
 
     with caplog.at_level(logging.CRITICAL):
         tell(story)
     assert caplog.messages == ["c holds another state than this member since entry 300 or before"]
+
+
+def test_the_one_that_holds_something_else_than_a_majority_halts() -> None:
+    async def story(house: House) -> None:
+        house.group.standing = Standing(1, "b", Configuration("abc"), 300, 7, {256: 6})
+        house.meet("b", "B")
+        house.meet("c", "C")
+        house.standings["b"] = Standing(1, "b", Configuration("abc"), 300, 8, {256: 6})
+        await house.look()
+        assert house.group.halted == []
+        house.standings["c"] = Standing(1, "b", Configuration("abc"), 310, 9, {256: 6, 300: 8})
+        await house.look()
+        await house.look()
+        assert house.group.halted == ["a majority of the members holds another state since entry 300 or before"]
+
+    tell(story)
