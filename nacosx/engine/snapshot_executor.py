@@ -24,6 +24,8 @@ from nacosx.raft.node import Node
 
 log = logging.getLogger(__name__)
 
+SERVED_MAX = 3  # times that others begin to fetch one snapshot before another is taken
+
 Result = TypeVar("Result")
 
 
@@ -54,6 +56,8 @@ class SnapshotExecutor:
         """`told()`: the rules have heard something; `installed(index)`: of a snapshot. `quiet()` returns when nothing waits for
         the disk."""
         self.rooms_bytes = 0  # of the last one
+        self._served_index = 0  # the one that others fetch
+        self._served = 0  # how often
         self.task: asyncio.Task[None] | None = None
         self._group = group
         self._machine = machine
@@ -122,9 +126,20 @@ class SnapshotExecutor:
 
     def read_chunk(self, index: int, offset: int, size: int) -> bytes:
         """For another member; OSError."""
+        if not offset:
+            self._serve_anew(index)
         chunk = self._snapshots.read(index, offset, min(size, self._limits.snapshot_chunk_bytes))  # io
         self._metrics.replicate_snapshot_bytes += len(chunk)
         return chunk
+
+    def _serve_anew(self, index: int) -> None:
+        """One that is fetched again and again may be damaged on this disk, which only who gets it notices. The state is not."""
+        if index != self._served_index:
+            self._served_index, self._served = index, 0
+        self._served += 1
+        if self._served > SERVED_MAX and self.task is None:
+            self._served = 0
+            self.begin()
 
     def install(self, leader: str, offer: InstallSnapshot) -> None:
         """Fetches what the leader offers; the rules hear of the end. Offers meanwhile are refused."""

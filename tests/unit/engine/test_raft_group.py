@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from nacosx.engine.limits import Limits
 from nacosx.engine.refusals import EPERM, RefusedError
 from nacosx.errors import NacosError
 from tests.unit.engine.alone_group import story, turn
-from tests.unit.engine.raft_cluster import Cluster
+from tests.unit.engine.raft_cluster import Cluster, Member
 
 
 def refusals(results: list[Any]) -> list[Any]:
@@ -313,6 +314,88 @@ async def test_a_member_that_was_away_too_long_gets_a_snapshot() -> None:
     await cluster.advance(200)
     assert away.machine.words == leader.machine.words
     assert away.group._caller.digest == leader.group._caller.digest
+
+
+async def one_away(limits: Limits) -> tuple[Cluster, Member, Member]:
+    """A cluster whose leader has forgotten what a member that was away needs: it is connected again, and no time has passed."""
+    cluster = Cluster(limits=limits)
+    leader = await cluster.leader()
+    away = (await cluster.others())[0]
+    cluster.cut.add(away.name)
+    for number in range(100):
+        await cluster.propose(leader, f"word{number}")
+    cluster.cut.clear()
+    return cluster, leader, away
+
+
+def breaks_off(chunk: bytes) -> bytes:
+    raise OSError("the connection broke off")
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        (breaks_off, "the connection broke off"),
+        (lambda chunk: b"", "it ends at 0 of"),
+        (lambda chunk: chunk + b"x", "the snapshot is not whole"),
+    ],
+)
+def test_a_snapshot_that_does_not_arrive_whole_is_offered_again(
+    fault: Callable[[bytes], bytes], error: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def tell() -> None:
+        cluster, leader, away = await one_away(Limits(snapshot_entries=20))
+        cluster.chunk = fault
+        await cluster.advance(2000)
+        assert away.machine.words == []
+        assert away.snapshots.kept == {}
+        cluster.chunk = lambda chunk: chunk
+        await cluster.advance(4000)
+        assert away.machine.words == leader.machine.words
+
+    asyncio.run(tell())
+    assert error in caplog.text
+
+
+@story
+async def test_a_snapshot_that_is_damaged_on_the_leaders_disk_is_replaced() -> None:
+    cluster, leader, away = await one_away(Limits(snapshot_entries=20))
+    taken = leader.group.metrics.fsm_snapshot_save.count
+
+    def damaged(chunk: bytes) -> bytes:
+        return chunk if leader.group.metrics.fsm_snapshot_save.count > taken else chunk[:-1]
+
+    cluster.chunk = damaged
+    await cluster.advance(10_000)
+    assert away.machine.words == leader.machine.words
+
+
+@story
+async def test_a_snapshot_comes_no_faster_than_it_may() -> None:
+    """About 800 bytes, 2000 a second."""
+    cluster, leader, away = await one_away(
+        Limits(snapshot_entries=20, snapshot_chunk_bytes=50, snapshot_bytes_per_s_max=2000)
+    )
+    await cluster.advance(350)
+    assert away.machine.words == []
+    assert away.group.snapshot_task is not None
+    await cluster.advance(650)
+    assert away.machine.words == leader.machine.words
+
+
+def test_a_snapshot_that_the_machine_cannot_read_halts_the_member(caplog: pytest.LogCaptureFixture) -> None:
+    async def tell() -> None:
+        cluster, _, away = await one_away(Limits(snapshot_entries=20))
+
+        def restore(index: int, snapshot: object) -> None:
+            raise ValueError("of a later version")
+
+        away.machine.restore = restore  # type: ignore[method-assign]
+        await cluster.advance(3000)
+        assert away.group.ended
+
+    asyncio.run(tell())
+    assert "cannot be taken over: ValueError('of a later version')" in caplog.text
 
 
 @story
