@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
+import signal
 from collections.abc import Iterable, Iterator
 
 from tests.sim.broken import VARIANTS
@@ -46,6 +47,7 @@ def campaign(
 
 
 def _begin() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who stops the campaign ends its workers
     gc.disable()
     gc.freeze()
 

@@ -31,7 +31,9 @@ def limits_of(settings: Settings) -> Limits:
     usual = Limits(pending_max=QUEUE, snapshot_entries=settings.snapshot_entries or 1_000_000, stop_entries=5)
     if not settings.short:
         return usual
-    return msgspec.structs.replace(usual, batch_entries_max=2, snapshot_chunk_bytes=32, snapshot_bytes_per_s_max=20_000)
+    return msgspec.structs.replace(
+        usual, pending_max=3, batch_entries_max=2, snapshot_chunk_bytes=32, snapshot_bytes_per_s_max=20_000
+    )
 
 
 class ShortLog(RaftLog):

@@ -104,7 +104,8 @@ class Schedule:
                         at_ms += draw.choice((1, 1, 2, 5))
                 ends.extend((at_ms + self._duration_ms(), words) for words in trouble.end)
             else:
-                yield action(at_ms, self._operation())
+                for _ in range(draw.choice((1, 1, 1, 1, 1, 1, 1, 6))):  # now and then a crowd
+                    yield action(at_ms, self._operation())
             at_ms += draw.choice((0, 0, 1, 5, 20, 60, 100, 150, 300))
         for end_ms, words in sorted(ends):
             at_ms = max(at_ms, end_ms)
