@@ -6,6 +6,8 @@ clusters of tests that run at the same time apart.
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import os
 import re
 import shutil
@@ -48,6 +50,12 @@ class Member(ServerProcess):
         if self.output.exists():
             self.said += self.printed()
         super().start()
+
+    def serves(self) -> bool:
+        """Whether clients are served."""
+        with contextlib.closing(http.client.HTTPConnection(self.host, self.port, timeout=5)) as connection:
+            connection.request("GET", "/nacos/v1/console/health/readiness")
+            return connection.getresponse().status == 200
 
     def pause(self) -> None:
         os.kill(self.pid, signal.SIGSTOP)
@@ -156,7 +164,7 @@ class Cluster:
         return [member for member in self.members if member is not leader]
 
     def agree(self) -> Standing:
-        """Waits until all have applied the same, while nobody writes; checks that they hold the same."""
+        """Waits until all have applied the same and serve clients, while nobody writes; checks that they hold the same."""
         standings: list[Standing | None] = []
 
         def level() -> bool:
@@ -164,6 +172,7 @@ class Cluster:
             return None not in standings and len({s.applied_index for s in standings if s is not None}) == 1
 
         wait_until(level, "the members have applied the same", AGREE_S_MAX)
+        wait_until(lambda: all(map(Member.serves, self.members)), "the members serve clients", AGREE_S_MAX)
         known: dict[int, int] = {}
         for standing in standings:
             assert standing is not None
