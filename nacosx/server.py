@@ -174,6 +174,17 @@ class Server:
 
         host = f"[{self._ip}]" if ":" in self._ip else self._ip
         self._book = AddressBook(settings.peer_addresses)
+        tls = server_tls = None
+        if settings.peer_tls:
+            from nacosx.wire.peers_tls import contexts
+
+            tls, server_tls = contexts(
+                certificate=settings.peer_tls_certificate,
+                key=settings.peer_tls_key,
+                password=settings.peer_tls_key_password,
+                trusted=settings.peer_tls_trusted,
+                mutual=settings.peer_tls_mutual,
+            )
         return CapnpPeers(
             self._member,
             f"{host}:{settings.peer_port}",
@@ -184,6 +195,8 @@ class Server:
             ticker=self._ticker,
             random_below=randrange,
             host=settings.host if settings.host not in EVERYWHERE else None,
+            tls=tls,
+            server_tls=server_tls,
         )
 
     async def _start_peers(self) -> None:

@@ -41,6 +41,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     members: tuple[str, ...] = ()  # of the cluster, host:main port, this server among them; fewer than two: stand-alone
     server_identity_key: str = ""  # with its value the secret that the members of a cluster share
     server_identity_value: str = ""
+    peer_tls: bool = False
+    peer_tls_mutual: bool = False  # who calls shows a certificate, too
+    peer_tls_certificate: str = ""  # PEM files
+    peer_tls_key: str = ""
+    peer_tls_key_password: str = ""
+    peer_tls_trusted: str = ""
     election_timeout_ms: int = 1_000  # SOFAJRaft's default; the Java server sets 5 s, for the pauses of its collector
     function_mode: str | None = None
 
@@ -147,6 +153,12 @@ SUPPORTED: dict[str, Supported] = {
     "nacos.inetutils.ip-address": Supported("ip", _text),
     "nacos.core.auth.server.identity.key": Supported("server_identity_key", _text),
     "nacos.core.auth.server.identity.value": Supported("server_identity_value", _text),
+    "nacos.remote.peer.rpc.tls.enabletls": Supported("peer_tls", _boolean),
+    "nacos.remote.peer.rpc.tls.mutualauthenable": Supported("peer_tls_mutual", _boolean),
+    "nacos.remote.peer.rpc.tls.certchainfile": Supported("peer_tls_certificate", _text),
+    "nacos.remote.peer.rpc.tls.certprivatekey": Supported("peer_tls_key", _text),
+    "nacos.remote.peer.rpc.tls.certprivatekeypassword": Supported("peer_tls_key_password", _text),
+    "nacos.remote.peer.rpc.tls.trustcollectioncertfile": Supported("peer_tls_trusted", _text),
     "nacos.core.protocol.raft.data.election_timeout_ms": Supported("election_timeout_ms", _integer),
     "nacos.functionmode": Supported("function_mode", _text),
     "nacos.core.param.check.enabled": Supported("param_check_enabled", _boolean),
@@ -289,6 +301,12 @@ def _members(settings: Settings) -> tuple[str, ...]:
     if settings.port <= PEER_PORT_OFFSET:
         raise SettingsError(
             f"a member of a cluster needs a main port above {PEER_PORT_OFFSET}: Raft's is so much lower"
+        )
+    if settings.peer_tls and not (
+        settings.peer_tls_certificate and settings.peer_tls_key and settings.peer_tls_trusted
+    ):
+        raise SettingsError(
+            "nacos.remote.peer.rpc.tls.enableTls needs certChainFile, certPrivateKey and trustCollectionCertFile"
         )
     return members
 

@@ -6,7 +6,7 @@ multipart   the fields of multipart/form-data bodies
 grpc        what gRPC connections share: who is registered, pushes, the ejector, the orderly stop
 grpc_connection   one of them: unary and stream calls, handshake, pushes with acks, detection
 peers       the other members of the cluster, over Cap'n Proto RPC (nacosx.capnp); imported only when there are any
-peers_link  a connection made to one; peers_door: those they make to this one; peers_proof: the handshake
+peers_link  a connection made to one; peers_door: those they make to this one; peers_proof: the handshake; peers_tls
 peers_messages, peers_stream   messages and bytes ⇄ pycapnp
 udp         the datagram door of 1.x push
 """

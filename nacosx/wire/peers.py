@@ -164,6 +164,11 @@ class CapnpPeers:
                 log.error("%s has the same id as this member: a data directory was copied", address)
             raise ConnectionAbortedError("that is this member itself")
         other = self._members.get(member)
+        if other is not None and other.announced != greeting.address:
+            log.error(
+                "%s and %s have one id: a data directory was copied, or one of them is ending", address, other.address
+            )
+            raise ConnectionAbortedError(f"member {member} is connected at {other.address}")
         if other is not None and other is not link and address not in self.book.configured:
             self._end(link)
             raise ConnectionAbortedError(f"member {member} is connected at {other.address}")

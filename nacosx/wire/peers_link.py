@@ -77,6 +77,7 @@ class Link:
     def __init__(self, owner: Owner, loop: asyncio.AbstractEventLoop, address: str) -> None:
         self.address = address
         self.member = ""
+        self.announced = ""  # where it says that it listens
         self._owner = owner
         self._loop = loop
         self._node: Any = None  # while connected
@@ -297,6 +298,7 @@ class Link:
                 self._forget_queue()  # it was meant for somebody else
                 self.member = greeting.member
             owner.linked(self, greeting)
+            self.announced = greeting.address
         except BaseException:
             rpc.close()
             raise

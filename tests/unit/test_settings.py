@@ -126,3 +126,15 @@ def test_asking_for_protection_we_cannot_give_is_refused(
 def test_a_bad_value_names_its_key(tmp_path: Path, line: str) -> None:
     with pytest.raises(SettingsError, match=line.split("=")[0]):
         load(tmp_path, line + "\n")
+
+
+def test_tls_between_members_is_all_there_or_refused(tmp_path: Path) -> None:
+    prefix = "nacos.remote.peer.rpc.tls."
+    named = (
+        f"nacos.member.list=a b\n{prefix}enableTls=true\n{prefix}certChainFile=c.pem\n{prefix}certPrivateKey=k.pem\n"
+    )
+    with pytest.raises(SettingsError, match="trustCollectionCertFile"):
+        load(tmp_path, named)
+    loaded, warnings = load(tmp_path, f"{named}{prefix}trustCollectionCertFile=t.pem\n{prefix}mutualAuthEnable=true\n")
+    assert (loaded.peer_tls, loaded.peer_tls_mutual, loaded.peer_tls_trusted) == (True, True, "t.pem")
+    assert warnings == []

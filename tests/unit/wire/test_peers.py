@@ -232,3 +232,21 @@ def test_another_member_at_a_known_address_gets_nothing_meant_for_the_one_before
         await a.stop()
 
     run(story)
+
+
+def test_two_that_have_one_id_are_noticed(caplog: pytest.LogCaptureFixture) -> None:
+    """The copy of a data directory beside its original: the first one that was met is the member."""
+
+    async def story() -> None:
+        a, b, copy = Member("a"), Member("b"), Member("b")
+        await b.start()
+        await copy.start()
+        await a.start(b.address)
+        await eventually(lambda: a.peers.connected("b"))
+        a.peers._dial(copy.address)
+        await eventually(lambda: any("have one id" in message for message in caplog.messages))
+        assert a.book.address("b") == b.address
+        for member in (a, copy, b):
+            await member.stop()
+
+    run(story)

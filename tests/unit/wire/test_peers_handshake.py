@@ -18,6 +18,7 @@ from nacosx.raft.messages import TimeoutNow
 from nacosx.wire.peers_messages import SCHEMA
 from nacosx.wire.peers_proof import CLIENT, NONCE_BYTES, SERVER, Greeting, RefusedError, check, proof, verify
 from nacosx.wire.peers_stream import BEFORE_ADMISSION_BYTES_MAX
+from nacosx.wire.peers_tls import contexts
 from tests.unit.wire.peers_house import SECRET, Member, eventually, met, run
 
 GREETINGS = st.builds(
@@ -199,18 +200,20 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def contexts(folder: Path) -> dict[str, ssl.SSLContext]:
-    made = {}
-    for name, purpose in (("tls", ssl.Purpose.SERVER_AUTH), ("server_tls", ssl.Purpose.CLIENT_AUTH)):
-        made[name] = context = ssl.create_default_context(purpose, cafile=str(folder / "certificate.pem"))
-        context.load_cert_chain(folder / "certificate.pem", folder / "key.pem")
-        context.verify_mode = ssl.CERT_REQUIRED
-    return made
+def tls(folder: Path) -> dict[str, ssl.SSLContext]:
+    client, server = contexts(
+        certificate=str(folder / "certificate.pem"),
+        key=str(folder / "key.pem"),
+        password="",
+        trusted=str(folder / "certificate.pem"),
+        mutual=True,
+    )
+    return {"tls": client, "server_tls": server}
 
 
 def test_with_tls_members_need_a_certificate_too(certificates: Path) -> None:
     async def story() -> None:
-        a, b = Member("a", **contexts(certificates)), Member("b", **contexts(certificates))
+        a, b = Member("a", **tls(certificates)), Member("b", **tls(certificates))
         naked = Member("c")
         await a.start(b.address)
         await b.start(a.address)
@@ -222,5 +225,24 @@ def test_with_tls_members_need_a_certificate_too(certificates: Path) -> None:
         assert not naked.peers.connected("a")
         for member in (naked, b, a):
             await member.stop()
+
+    run(story)
+
+
+def test_with_tls_a_trusted_certificate_is_wanted_from_the_caller(certificates: Path) -> None:
+    """One that trusts the others and has no certificate of its own does not come in."""
+
+    async def story() -> None:
+        options = tls(certificates)
+        a = Member("a", **options)
+        bare = ssl.create_default_context(cafile=str(certificates / "certificate.pem"))
+        bare.check_hostname = False
+        b = Member("b", tls=bare)
+        await a.start()
+        await b.start(a.address)
+        await eventually(lambda: b.peers._links[a.address]._attempts > 1)
+        assert not b.peers.connected("a")
+        await b.stop()
+        await a.stop()
 
     run(story)
