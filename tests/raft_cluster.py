@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from itertools import count
 from typing import NamedTuple
 
 from nacosx._core.entry import CONFIGURATION, Configuration, Entry
@@ -90,10 +91,12 @@ class RaftCluster:
         voters: Iterable[str] | None = None,
         learners: Iterable[str] = (),
         options: Options = Options(),  # noqa: B008 (frozen)
-        random_below: Callable[[int], int] = lambda below: 0,
+        random_below: Callable[[int], int] | None = None,
         instant: bool = True,
     ) -> None:
-        """`instant`: the disk does at once what it is given."""
+        """`instant`: the disk does at once what it is given. `random_below`: else small numbers that differ."""
+        draws = count(1)
+        random_below = random_below or (lambda below: next(draws) * 7919 % 997 % below)
         self.now_ms = 0
         self.instant = instant
         self.slow: set[str] = set()  # members whose disks do nothing by themselves even so
@@ -155,11 +158,11 @@ class RaftCluster:
                 assert kept.get(index) == entry, f"the leader of term {leadership.term} lacks what was committed"
 
     def _apply(self, member: RaftMember, commit_index: int) -> None:
-        log, log_configuration = member.node.log, member.node.configurations.at
+        log, configuration_at = member.node.log, member.node.configurations.at
         while log.applied_index < commit_index:
             for entry in log.slice(log.applied_index + 1, commit_index, 64):
                 if entry.index > self.committed_index:  # the leader that committed it stepped down over it
-                    self._check_durable(entry, Members(log_configuration(entry.index)))
+                    self._check_durable(entry, [member.node.configuration, configuration_at(entry.index)])
                 assert self.committed.setdefault(entry.index, entry) == entry, f"two entries applied at {entry.index}"
                 member.state.append(entry)
             member.node.applied(member.state[-1].index)
@@ -169,15 +172,17 @@ class RaftCluster:
         if node.role is not Role.LEADER or node.commit_index <= self.committed_index:
             return
         for entry in node.log.slice(max(self.committed_index + 1, node.log.first_index), node.commit_index, 1 << 30):
-            self._check_durable(entry, node.members)
+            self._check_durable(entry, node.configurations.since(entry.index))
         self.committed_index = node.commit_index
 
-    def _check_durable(self, entry: Entry, members: Members) -> None:
+    def _check_durable(self, entry: Entry, configurations: Iterable[Configuration]) -> None:
+        """Which of them was in force when it was committed is not known any more."""
         kept = {
             name for name, other in self.members.items()
             if other.disk.term(entry.index) == entry.term or other.snapshot.index >= entry.index
         }  # fmt: skip
-        assert members.quorum.outcome(kept, set()), f"{entry} is on the disks of {kept} only"
+        quorums = [Members(configuration).quorum for configuration in configurations]
+        assert any(quorum.outcome(kept, set()) for quorum in quorums), f"{entry} is on the disks of {kept} only"
         self.committed_index = entry.index
 
     # --- what can happen ---------------------------------------------------------------------------------------------

@@ -111,9 +111,11 @@ class Following:
         """More is on disk. The last confirmation speaks for those before it."""
         member = self._member
         confirmations, stable_index = self._confirmations, member.log.stable_index
-        last = 0
+        last = sequence = 0
         while confirmations and confirmations[0][0] <= stable_index:
-            last, sequence = confirmations.popleft()
+            confirmed = confirmations.popleft()
+            if confirmed[0] >= last:  # a late message may say less than one before it
+                last, sequence = confirmed
         if last and member.leader:  # else it asks again
             member.send(member.leader, AppendEntriesReply(member.term, sequence, True, last))
 

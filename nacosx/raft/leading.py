@@ -39,6 +39,7 @@ class Leading:
         self.transfer: Transfer | None = None
         self.catching_up: CatchingUp | None = None
         self.over: Over | None = None  # why this member is to lead no longer
+        self._leavers: dict[str, int] = {}  # who is no member any more and does not know → when that is given up
         self._lease_void = False  # somebody was asked to stand, and may do so at any time
         self._heartbeat_due = False
         self.heartbeat_at_ms = self._next_heartbeat_ms()
@@ -109,6 +110,8 @@ class Leading:
             self._maybe_time_out_now()
         if self.catching_up is not None:
             self._maybe_caught_up(replicator)
+        if replicator.id in self._leavers:
+            self._let_go()
 
     def _commit(self, index: int) -> None:
         member = self._member
@@ -150,6 +153,8 @@ class Leading:
         ):
             self.catching_up = None
             self._refresh_replicators()
+        if self._leavers:
+            self._let_go()
 
     def _quorum_ms(self, *, heard: bool) -> int:
         """Since when no quorum has been heard of, or since when one may have followed somebody else."""
@@ -247,21 +252,40 @@ class Leading:
     def _configuration_committed(self) -> None:
         """The configuration in force, or the first entry of this term, which commits what an earlier leader had left."""
         member = self._member
-        if member.configurations.index <= member.commit_index:
-            configuration = member.configuration
-            if member.members.joint:
-                self._append_configuration(Configuration(configuration.peers, configuration.learners))
-                return
-            if member.id not in member.members.voters:
-                self.over = Over.LEFT  # thesis §4.2.2
-        for replicator in self.replicators.values():
-            replicator.heartbeat(0)  # those that leave hear of it, too
+        configuration = member.configuration
+        if member.configurations.index > member.commit_index:
+            self._refresh_replicators()
+        elif member.members.joint:
+            self._append_configuration(Configuration(configuration.peers, configuration.learners))
+        elif member.id not in member.members.voters:
+            self.over = Over.LEFT  # thesis §4.2.2
+            for replicator in self.replicators.values():
+                replicator.heartbeat(0)  # what was committed, before it says nothing any more
+        else:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Those that leave. One that does not know yet that this is committed is told first, or it would go on standing."""
+        member = self._member
+        give_up_ms = member.now_ms + member.options.election_timeout_ms
+        for gone in self.replicators.keys() - member.members.all:
+            self._leavers.setdefault(gone, give_up_ms)
+        for gone in list(self._leavers):
+            self._maybe_let_go(gone)
         self._refresh_replicators()
+
+    def _maybe_let_go(self, gone: str) -> None:
+        member, replicator = self._member, self.replicators.get(gone)
+        if replicator is None or member.now_ms >= self._leavers[gone]:
+            del self._leavers[gone]
+        elif replicator.match_index >= member.configurations.index:
+            replicator.heartbeat(0)
+            del self._leavers[gone]
 
     def _refresh_replicators(self) -> None:
         """For everybody in a configuration that may be in force somewhere, and for those that are to join."""
         member = self._member
-        wanted: set[str] = set()
+        wanted = set(self._leavers)
         for configuration in member.configurations.since(member.commit_index):
             wanted |= Members(configuration).all
         if self.catching_up is not None:

@@ -305,6 +305,9 @@ class Node(MemberState):
             assert message.term > self.term or self.leader == "", "two leaders in one term"
             self._become_follower(message.term, sender)
             self._target_priority.reset()
+            if self.configurations.imposed is not None:  # what the operator said where nobody led
+                self.configurations.imposed = None
+                self.configuration_changed()
         self._patience.heard(self.now_ms)
         if isinstance(message, AppendEntries):
             self._following.append_entries(sender, message)
