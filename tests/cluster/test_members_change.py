@@ -139,3 +139,21 @@ def test_a_member_serves_nobody_before_it_holds_what_the_cluster_holds(cluster: 
         wait_until(lambda: ask("/v1/console/health/readiness")[0] == 200, "it has caught up", TAKEN_IN_S_MAX)
     writers.check([late])
     check(cluster, writers)
+
+
+def test_a_wiped_member_is_sent_a_snapshot_where_the_log_begins_too_late(cluster: Cluster) -> None:
+    """The others have taken two snapshots, and cut their logs: what it missed travels in chunks."""
+    writers = Writers(cluster.members, content_bytes=256 << 10)
+    cluster.start()
+    with writers:
+        writers.progress()
+        wiped = cluster.followers()[0]
+        wiped.kill()
+        wiped.wipe()
+        writers.progress(300)
+        wiped.start()
+        wait_until(wiped.serves, "it has caught up", TAKEN_IN_S_MAX)
+        segments = (wiped.data / "nacosx" / "log").glob("*.wal")
+        assert min(int(segment.stem.split("-")[1], 16) for segment in segments) > 1, "it was sent the whole log"
+        writers.progress()
+    check(cluster, writers)
