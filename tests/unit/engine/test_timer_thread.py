@@ -163,8 +163,8 @@ def test_stop_waits_for_the_callback_that_is_under_way() -> None:
 def test_a_callback_may_stop_the_timers_it_runs_on() -> None:
     timers = TimerThread(SystemClock())
     left: queue.Queue[list[Timeout]] = queue.Queue()
-    timers.schedule(1, lambda _: left.put(timers.stop()))
     last = timers.schedule(60_000, pytest.fail, "ran")
+    timers.schedule(1, lambda _: left.put(timers.stop()))
     assert left.get(timeout=WAIT_S_MAX) == [last]
 
 
