@@ -6,6 +6,7 @@ timer_thread      the same wheel in a thread of its own
 repeated_timer    a timer that begins anew after every run, on either of the two
 gateway     the single way to change state: `submit` (ephemeral, at once) and `propose` (durable, when on a majority of disks)
 raft_group  one Raft group of this process: it carries out what the rules say; raft_node: all of them
+disk_operations   what a group writes, and what becomes of it when the disk refuses
 apply_queue, closure_queue, fsm_caller   the way of a proposal: to the rules, waiting for its entry, applied
 snapshot_executor   snapshots, taken and installed;  read_only_service   linearizable reads
 forwarder   proposals handed to the leader;  membership, member_operations   changes of the members

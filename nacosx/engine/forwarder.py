@@ -187,4 +187,4 @@ class Forwarder:
         for task in tasks:
             self._answered(1, len(task[1]))
             if not task[2].done():
-                task[2].set_exception(refusal)
+                task[2].set_exception(refusal.again())

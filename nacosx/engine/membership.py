@@ -81,7 +81,7 @@ class Membership:
     def stop(self, refusal: RefusedError) -> None:
         for waiting in (self._change, self._transfer):
             if waiting is not None and not waiting[1].done():
-                waiting[1].set_exception(refusal)
+                waiting[1].set_exception(refusal.again())
         self._change = self._transfer = None
 
     # --- what the members are to be ------------------------------------------------------------------------------------

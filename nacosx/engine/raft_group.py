@@ -19,15 +19,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
-from nacosx._core.entry import Configuration, Entry
+from nacosx._core.entry import Configuration
 from nacosx._core.segment import CorruptLogError
 from nacosx._core.wheel import Timeout
 from nacosx.clock import Clock
 from nacosx.engine.apply_queue import ApplyQueue, Task
 from nacosx.engine.closure_queue import ClosureQueue
+from nacosx.engine.disk_operations import DiskOperations
 from nacosx.engine.forwarder import Forwarder
 from nacosx.engine.fsm_caller import FSMCaller, MachineError
 from nacosx.engine.limits import Limits
@@ -53,7 +53,7 @@ log = logging.getLogger(__name__)
 REQUESTS_BELOW = 1 << 48  # where the numbers of the reads of a start begin
 
 
-class RaftGroup(MemberOperations):
+class RaftGroup(DiskOperations, MemberOperations):
     """A member of the group `name`. Everything belongs to the thread of the loop.
 
     invariant: `node.ready` is called by `_pump` only, and what it returns is carried out at once.
@@ -110,6 +110,7 @@ class RaftGroup(MemberOperations):
 
     def _begin(self) -> None:
         """Nothing has happened yet."""
+        self._begin_disk()
         # The turn of the loop.
         self._scheduled = False  # `_turn` is on its way
         self._pumping = False
@@ -122,15 +123,6 @@ class RaftGroup(MemberOperations):
         self._handed = 0  # of them those that have left the queue
         self._handed_bytes = 0
         self._idle: asyncio.Future[None] | None = None
-        # The disk.
-        self._appends = 0  # handed to the log and not reported
-        self._quiet: list[asyncio.Future[None]] = []  # who waits for none
-        # A write failed. Nothing more is written until the last append is reported: then the rules hear of it, and begin
-        # again with what is on disk.
-        self._failed = False
-        self._unsaved = False  # the hard state is not on disk: nothing may be sent
-        self._refusing: OSError | None = None  # why nothing could be written since the last success
-        self._refused = 0  # proposals, since then
         # Leadership.
         self._leads_term = 0  # this member's as a leader, else 0
         self._leads_from = 0  # the first entry of that term
@@ -252,7 +244,7 @@ class RaftGroup(MemberOperations):
         `expected_term` it refuses it.
         """
         if self._refusal is not None:
-            raise self._refusal
+            raise self._refusal.again()
         if self._pending >= self._pending_max or self._pending_bytes >= self._pending_bytes_max:
             raise RefusedError.busy(f"{self._pending} writes wait for the disk, try again later")
         data = self._encode(command)
@@ -281,7 +273,7 @@ class RaftGroup(MemberOperations):
     def read_index(self) -> asyncio.Future[int]:
         """Done once everything that was committed when this was called is applied here: a read is linearizable then."""
         if self._ended is not None:
-            raise self._ended
+            raise self._ended.again()
         future = self._reads.read()
         self._schedule()
         return future
@@ -380,7 +372,7 @@ class RaftGroup(MemberOperations):
     def _drain(self) -> None:
         """Empties the apply queue, in batches of `apply_batch`."""
         node = self.node
-        if node.role is not Role.LEADER and self.is_sole_voter:
+        if node.role is not Role.LEADER and self.is_sole_voter and self._ended is None:
             node.campaign(self._now_ms())
         self._handed, self._handed_bytes = self._pending, self._pending_bytes
         take, batch = self._queue.take, self._options.apply_batch
@@ -494,7 +486,7 @@ class RaftGroup(MemberOperations):
     def _arm(self) -> None:
         """One timer. It stays when the rules want to wake later than it: waking early is harmless."""
         wakes_ms = self.node.wakes_ms
-        if self._refusing is not None:  # a sole voter would try again and again
+        if self._refusing is not None and self.is_sole_voter:  # it would try again and again
             wakes_ms = max(wakes_ms, self._now_ms() + self._options.election_timeout_ms)
             if wakes_ms >= self._timeout_ms:
                 return
@@ -508,89 +500,6 @@ class RaftGroup(MemberOperations):
         self._timeout_ms = NEVER_MS
         self.node.tick(self._now_ms())
         self._pump()
-
-    # --- the disk ----------------------------------------------------------------------------------------------------
-
-    def _save(self, state: HardState) -> None:
-        started_ms = self._now_ms()
-        try:
-            self._hard_states.save(state)  # io
-        except OSError as error:
-            self._unsaved = True
-            self._on_failure(error)
-        else:
-            self._unsaved = False
-            self.metrics.save_raft_meta.add(self._now_ms() - started_ms)
-            self.node.hard_state_saved(state)
-
-    def _append(self, truncate_suffix: int | None, entries: list[Entry]) -> None:
-        if self._failed or self._unsaved:
-            # What follows something that was not written must not be written either.
-            self._failed = True
-            return
-        try:
-            if truncate_suffix is not None:
-                self.log_storage.truncate_suffix(truncate_suffix, self._on_truncated)  # io
-                self._appends += 1
-            if entries:
-                self.log_storage.append_entries(entries, partial(self._on_durable, entries[-1].term))  # io
-                self._appends += 1
-                self.metrics.append_logs += 1
-                self.metrics.append_logs_count += len(entries)
-        except OSError as error:
-            self._on_failure(error)
-        except ValueError:
-            if not self._appends:
-                raise
-            # It follows entries that are not there: a write has failed, and its report is on the way.
-            self._failed = True
-
-    def _on_truncated(self, _: int, error: OSError | None) -> None:
-        self._reported(error)
-
-    def _on_durable(self, term: int, last_index: int, error: OSError | None) -> None:
-        if error is not None or self._ended is not None:
-            self._reported(error)
-            return
-        self.node.stable(last_index, term, self._now_ms())
-        if self._refusing is not None and not self._failed:
-            log.warning("the log can be written again, %d writes were refused meanwhile", self._refused)
-            self._refusing = None
-            self._refused = 0
-        self._reported(None)
-
-    def _reported(self, error: OSError | None) -> None:
-        """One operation of the log is over; what has gathered meanwhile is written with what this makes ready."""
-        self._appends -= 1
-        if error is not None:
-            self._on_failure(error)
-        if self._quiet and not self._appends:
-            waiting, self._quiet = self._quiet, []
-            for future in waiting:
-                if not future.done():
-                    future.set_result(None)
-        if self._failed:
-            self._pump()
-        else:
-            self._flush()
-
-    def _on_failure(self, error: OSError) -> None:
-        self._failed = True
-        if self._refusing is None:  # once, not for every write: the disk that is full may hold the server's own log
-            log.error("the log cannot be written, writes are refused until it can: %s", error)
-        self._refusing = error
-
-    def _tell_failure(self) -> None:
-        """Nothing more is under way: the log ends where it says it does. Who led has stepped down after this."""
-        self._failed = False
-        self.node.disk_failed(self.log_storage.last_index)
-
-    async def _disk_quiet(self) -> None:
-        """Returns when nothing waits for the disk."""
-        while self._appends:
-            future: asyncio.Future[None] = self._loop.create_future()
-            self._quiet.append(future)
-            await future
 
     # --- what is committed -------------------------------------------------------------------------------------------
 
@@ -651,19 +560,18 @@ class RaftGroup(MemberOperations):
         if self._idle is not None and not self._pending and not self._idle.done():
             self._idle.set_result(None)
 
-    def _refuse(self, tasks: Sequence[Task], refusal: NacosError) -> None:
+    def _refuse(self, tasks: Sequence[Task], refusal: RefusedError) -> None:
         for task in tasks:
             self._answered(1, len(task[1]))
             if not task[2].done():
-                task[2].set_exception(refusal)
+                task[2].set_exception(refusal.again())
 
     def _refuse_unstored(self, tasks: Sequence[Task]) -> None:
         error = self._refusing
         assert error is not None
         self._refused += len(tasks)
         # They were sent to the other members all the same: those may have stored them, and elect one of their own.
-        text = f"the write could not be stored: {error.strerror or error}"
-        self._refuse(tasks, NacosError(SERVER, text) if self.is_sole_voter else RefusedError.lost(text))
+        self._refuse(tasks, RefusedError.unstored(error, unknown=not self.is_sole_voter))
 
     # --- the end -----------------------------------------------------------------------------------------------------
 

@@ -117,4 +117,4 @@ class ReadOnlyService:
         self._count -= len(reads)
         for future in reads:
             if not future.done():
-                future.set_exception(refusal)
+                future.set_exception(refusal.again())

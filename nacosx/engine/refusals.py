@@ -7,6 +7,7 @@ from nacosx.raft.errors import Code, RaftError
 
 # SOFAJRaft's names; the numbers of errno, as in `raft.errors`.
 EPERM = 1  # not the leader, or not of the expected term
+EIO = 5  # the disk of the leader failed
 EBUSY = 16  # too much waits, or leadership is being transferred, or a change is under way
 EINVAL = 22  # it makes no sense: an unknown member, no voters
 ESHUTDOWN = 108
@@ -23,6 +24,10 @@ class RefusedError(NacosError):
         self.error = error
         self.leader = leader  # with EPERM: the id of who might lead
         self.unknown = unknown
+
+    def again(self) -> RefusedError:
+        """An equal one: each who is refused raises his own, a traceback grows with every raise."""
+        return RefusedError(self.kind, self.detail, self.error, leader=self.leader, unknown=self.unknown)
 
     @staticmethod
     def of(error: RaftError) -> RefusedError:
@@ -46,6 +51,10 @@ class RefusedError(NacosError):
     @staticmethod
     def stopped(detail: str) -> RefusedError:
         return RefusedError(SERVER, detail, ESHUTDOWN)
+
+    @staticmethod
+    def unstored(error: OSError, *, unknown: bool) -> RefusedError:
+        return RefusedError(SERVER, f"the write could not be stored: {error.strerror or error}", EIO, unknown=unknown)
 
     @staticmethod
     def timed_out(detail: str) -> RefusedError:
