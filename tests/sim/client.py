@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from nacosx.engine.raft_group import RaftGroup
 from nacosx.engine.refusals import RefusedError
@@ -22,7 +22,6 @@ AGAIN_MS = 15  # after a refusal
 
 
 class Server(Protocol):
-    name: str
     process: ProcessLoop | None
     group: RaftGroup
     registers: Registers
@@ -91,7 +90,7 @@ class Clients:
         term = server.term if operation.kind == CAS and server.leads else None
         self._expect(number, self._number, server, partial(server.group.propose, command, expected_term=term))
 
-    def _expect(self, number: int, command: int, server: Server, ask: Callable[[], asyncio.Future[object]]) -> None:
+    def _expect(self, number: int, command: int, server: Server, ask: Callable[[], asyncio.Future[Any]]) -> None:
         try:
             future = ask()
         except NacosError as error:

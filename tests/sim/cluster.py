@@ -87,7 +87,7 @@ class Cluster:
             return self.hosts[word]
         if word.isdigit():
             return self.hosts[f"n{int(word) % len(self.hosts)}"]
-        running = [host for host in self.running() if not host.process.paused]
+        running = [host for host in self.running() if host.process and not host.process.paused]
         return self.leader() or max(running or self.hosts.values(), key=lambda host: host.seen_term)
 
     def _each(self, word: str, do: Callable[[Host], None]) -> None:

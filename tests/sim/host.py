@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from random import Random
 from typing import ClassVar
 
-from nacosx._core.entry import Configuration
+from nacosx._core.entry import Configuration, Entry
 from nacosx._core.segment import CorruptLogError
-from nacosx.engine.ports import ForwardReply, Snapshot
+from nacosx.engine.ports import PeerService, Snapshot
 from nacosx.engine.raft_group import RaftGroup
+from nacosx.engine.raft_node import RaftNode
 from nacosx.engine.refusals import RefusedError
 from nacosx.engine.ticker import Ticker
-from nacosx.raft.messages import Message
 from nacosx.raft.node import Node
 from nacosx.raft.options import Options
 from nacosx.raft.ready import Role
@@ -23,7 +23,7 @@ from tests.sim.laws import Laws
 from tests.sim.loop import Agenda, ProcessClock, ProcessLoop
 from tests.sim.network import Network
 from tests.sim.options import ShortLog, limits_of, options_of
-from tests.sim.peers import SimulatedPeers, Station
+from tests.sim.peers import SimulatedPeers
 from tests.sim.registers import Command, Registers
 from tests.sim.script import Settings
 
@@ -39,7 +39,7 @@ class Surroundings:
         self.network = network
         self.laws = laws
         self.note = note
-        self.stations: dict[str, Station] = {}
+        self.stations: dict[str, Host] = {}
 
 
 class Host:
@@ -65,6 +65,7 @@ class Host:
         self._first = first
         self._started = False
         self._settings = settings
+        self._groups: RaftNode
         self._log: DiskLog
         self._ticker: Ticker
 
@@ -81,7 +82,7 @@ class Host:
         around = self._around
         self.incarnation += 1
         draw = Random(f"{around.seed} {self.id} {self.incarnation}")
-        process = ProcessLoop(around.agenda, self.clock, self.id, self.disk.io_us)
+        process = ProcessLoop(around.agenda, self.clock, self.id, self.disk.io_us)  # type: ignore[abstract]
         self.registers = Registers(self._applied)
         self._log = self.log_of(self.disk, process, self._appended)
         self._ticker = Ticker(process, self.clock)
@@ -101,6 +102,8 @@ class Host:
             configuration=self._first,
             limits=limits_of(self._settings),
         )
+        self._groups = RaftNode()
+        self._groups.add(self.group)
         self.process = process
         self._started = False
         process.call_soon(self._start)
@@ -167,7 +170,7 @@ class Host:
         stopped.result()
         self.crash("kept")
 
-    def _appended(self, entry: object, previous_term: int | None) -> None:
+    def _appended(self, entry: Entry, previous_term: int | None) -> None:
         self._around.laws.appended(self.id, entry, previous_term)
 
     def _applied(self, index: int, command: Command) -> None:
@@ -179,17 +182,8 @@ class Host:
     # --- peers.Station -----------------------------------------------------------------------------------------------
 
     @property
-    def service(self) -> Host:
-        return self
-
-    def on_message(self, sender: str, group: str, message: Message) -> None:
-        self.group.on_message(sender, message)
-
-    def read_chunk(self, group: str, index: int, offset: int, size: int) -> bytes:
-        return self.group.read_chunk(index, offset, size)
-
-    async def on_proposals(self, group: str, proposals: Sequence[bytes]) -> Sequence[ForwardReply]:
-        return self.group.on_proposals(proposals)
+    def service(self) -> PeerService:
+        return self._groups
 
     # --- laws.Member -------------------------------------------------------------------------------------------------
 

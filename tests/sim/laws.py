@@ -31,7 +31,10 @@ class Member(Protocol):
     id: str
     incarnation: int
     disk: Disk
-    snapshot_index: int  # what is on its disk in a snapshot
+
+    @property
+    def snapshot_index(self) -> int:
+        """Of what is on its disk in a snapshot."""
 
     @property
     def term(self) -> int: ...

@@ -174,7 +174,7 @@ class ProcessLoop(asyncio.AbstractEventLoop):
         for task in tasks:
             if not task.done():
                 try:
-                    task.get_coro().close()  # type: ignore[union-attr]
+                    task.get_coro().close()
                 except OSError:
                     continue  # it wanted to tidy up on a disk that is no longer its own
 

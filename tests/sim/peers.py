@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from nacosx.engine.ports import ForwardReply, PeerService
@@ -22,7 +22,9 @@ T = TypeVar("T")
 class Station(Protocol):
     """A host as the network sees it."""
 
-    process: ProcessLoop | None  # None: it does not run
+    @property
+    def process(self) -> ProcessLoop | None:
+        """None: it does not run."""
 
     @property
     def service(self) -> PeerService: ...
@@ -30,7 +32,7 @@ class Station(Protocol):
 
 class SimulatedPeers:
     def __init__(
-        self, name: str, process: ProcessLoop, stations: dict[str, Station], network: Network, laws: Laws,
+        self, name: str, process: ProcessLoop, stations: Mapping[str, Station], network: Network, laws: Laws,
         note: Callable[..., None],
     ) -> None:  # fmt: skip
         self._name = name

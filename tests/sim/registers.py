@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
+from nacosx._core.entry import Configuration
 from nacosx.engine.ports import StateMachine
 
 Applied = Callable[[int, "Command"], None]
@@ -80,3 +81,6 @@ class Registers(StateMachine):
 
     def leader_stopped(self) -> None:
         self.term = 0
+
+    def configuration_committed(self, configuration: Configuration, index: int) -> None:
+        return  # nothing here depends on who is a member

@@ -140,14 +140,14 @@ class Schedule:
         if how < 0.4:  # while it recovers, or fetches a snapshot
             who, pause = self._number(), draw.choice((20, 400, 800))
             again = ("crash", who, draw.choice(("lost", "torn", "kept")))
-            steps = [("crash", who, survives), pause, ("restart", who), draw.choice((1, 5, 20)), again]
-            return Trouble(steps, [("restart", "all")])
+            first: list[tuple[str, ...] | int] = [("crash", who, survives), pause, ("restart", who)]
+            return Trouble([*first, draw.choice((1, 5, 20)), again], [("restart", "all")])
         who = "all" if how < 0.5 else self._who()
         return Trouble([("crash", who, survives)], [("restart", "all")])
 
     def _churn(self) -> Trouble:
         """A leader is gone as soon as it has something that few others have (Raft, figure 8)."""
-        append = ("append", KEYS[0], self._value("append"), "@leader")
+        append: tuple[str, ...] = ("append", KEYS[0], self._value("append"), "@leader")
         match self._draw.choice(("crash", "power", "mute", "isolate", "pause", "muted", "duel")):
             case "crash":
                 return Trouble([append, ("crash", "leader", "kept")], [("restart", "all")])
@@ -165,8 +165,8 @@ class Schedule:
     def _duel(self, append: tuple[str, ...]) -> list[tuple[str, ...] | int]:
         """Two leaders, each with an entry that nobody else has; then one of them leads again, and then the other one."""
         pause = self._draw.choice((300, 500, 700))
-        first = [("mute", "leader"), append, pause]
-        second = [
+        first: list[tuple[str, ...] | int] = [("mute", "leader"), append, pause]
+        second: list[tuple[str, ...] | int] = [
             ("mute", "leader"),
             (*append[:2], self._value("append"), append[3]),
             ("pause", "leader"),

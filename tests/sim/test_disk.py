@@ -22,7 +22,7 @@ class Machine:
 
     def start(self) -> None:
         self.disk.open()
-        self.process = ProcessLoop(self.agenda, ProcessClock(self.agenda), "n0", lambda: 0)
+        self.process = ProcessLoop(self.agenda, ProcessClock(self.agenda), "n0", lambda: 0)  # type: ignore[abstract]
         self.log = DiskLog(self.disk, self.process, lambda entry, previous: None)
 
     def append(self, *data: bytes) -> int:

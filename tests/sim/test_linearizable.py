@@ -81,11 +81,12 @@ def every_order(history: Sequence[Operation]) -> bool:
             for order in permutations([*answered, *chosen]):
                 if any(later.ended < earlier.began for earlier, later in combinations(order, 2)):
                     continue
-                held: str | None = ""
+                held = ""
                 for operation in order:
-                    held = after(operation, held)
-                    if held is None:
+                    left = after(operation, held)
+                    if left is None:
                         break
+                    held = left
                 else:
                     return True
     return False

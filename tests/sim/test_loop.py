@@ -13,7 +13,7 @@ from tests.sim.loop import MS, RATE, Agenda, ProcessClock, ProcessLoop
 class World:
     def __init__(self, rate: int = RATE) -> None:
         self.agenda = Agenda()
-        self.process = ProcessLoop(self.agenda, ProcessClock(self.agenda, rate), "n0", lambda: 700)
+        self.process = ProcessLoop(self.agenda, ProcessClock(self.agenda, rate), "n0", lambda: 700)  # type: ignore[abstract]
         self.seen: list[tuple[str, int]] = []
 
     def see(self, what: str) -> None:
