@@ -39,9 +39,12 @@ class Group:
         rows: MemoryRows | None = None,
         catalog: Catalog | None = None,
         sync: bool = True,
+        votes: OSError | None = None,
     ) -> None:
+        """`votes`: why the disk takes none."""
         self.log = log or MemoryLog()
         self.hard_states = MemoryHardStates()
+        self.hard_states.error = votes
         self.snapshots = snapshots or MemorySnapshots()
         self.rows = rows or MemoryRows()
         self.registry = Registry()

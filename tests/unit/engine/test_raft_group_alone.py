@@ -13,12 +13,15 @@ from nacosx.config.commands import PublishConfig
 from nacosx.config.events import ConfigChanged
 from nacosx.config.model import ConfigKey
 from nacosx.engine.limits import Limits
-from nacosx.engine.rooms import decode
+from nacosx.engine.refusals import RefusedError
+from nacosx.engine.rooms import decode, encode
 from nacosx.errors import CONFIG_CONFLICT, NAMESPACE_ILLEGAL, OVER_THRESHOLD, PARAMETER_INVALID, SERVER, NacosError
 from nacosx.namespaces import CreateNamespace, DeleteNamespace
 from nacosx.naming.commands import RegisterPersistent
 from nacosx.naming.events import ServiceChanged
 from nacosx.naming.model import Instance, ServiceKey
+from nacosx.raft.ready import HardState
+from tests.memory_storage import MemoryLog
 from tests.unit.config.catalog_commands import KEY, publish, remove
 from tests.unit.engine.alone_group import OWN_ENTRIES, Group, story, turn
 
@@ -262,6 +265,57 @@ async def test_publishes_wait_for_rows_that_are_too_far_behind_and_nothing_else_
         g.gateway.propose(publish("a: 1"))
     assert caught.value.kind == OVER_THRESHOLD
     await g.commit(REGISTER, DeleteNamespace("none"))
+
+
+# --- elections of one --------------------------------------------------------------------------------------------------
+
+
+@story
+async def test_a_log_from_before_there_were_votes_is_continued_in_the_next_term() -> None:
+    """Term 1 and no hard state: what the group of one wrote before there were others."""
+    g = Group(log=MemoryLog([encode(publish("a: 1")), encode(publish("a: 2"))]), sync=False)
+    assert (g.content, g.group.applied_index, g.group.is_leader) == (b"a: 2", 2, True)
+    assert g.hard_states.saved[1:] == [HardState(2, "a")]
+    g.log.sync()
+    await g.commit(publish("a: 3"))
+    assert [entry.term for entry in g.log.kept] == [1, 1, 2, 2, 2]
+
+
+def test_a_disk_that_takes_no_vote_serves_reads_and_is_asked_again_with_the_next_write(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A full disk at the start: nothing is appended either, as the vote has to be there before."""
+
+    async def tell() -> None:
+        g = Group(log=MemoryLog([encode(publish("a: 1"))]), sync=False, votes=OSError(errno.ENOSPC, "No space left"))
+        assert (g.content, g.group.is_leader, g.log.appends) == (b"a: 1", False, [])
+        for _ in range(2):
+            refused = g.group.propose(publish("a: 2"))
+            await turn()
+            with pytest.raises(NacosError, match="could not be stored: No space left"):
+                await refused
+        assert (g.log.appends, g.log.last_index) == ([], 1)
+        g.hard_states.error = None
+        await g.commit(publish("a: 3"))
+        assert (g.content, g.group.is_leader) == (b"a: 3", True)
+
+    asyncio.run(tell())
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == [
+        "the log cannot be written, writes are refused until it can: [Errno 28] No space left",
+        "the log can be written again, 2 writes were refused meanwhile",
+    ]
+
+
+@story
+async def test_each_who_is_refused_has_an_error_of_his_own() -> None:
+    g = Group()
+    await g.group.stop()
+    caught = []
+    for _ in range(2):
+        with pytest.raises(RefusedError, match="the server is stopping") as refused:
+            g.group.propose(publish())
+        caught.append(refused.value)
+    assert caught[0] is not caught[1]
 
 
 # --- snapshots and the end -----------------------------------------------------------------------------------------------
