@@ -69,6 +69,7 @@ class RaftLog:
         "_first",
         "_sliced",
         "_sliced_at",
+        "_sliced_bytes",
         "_storage",
         "_taken_index",
         "applied_index",
@@ -105,6 +106,7 @@ class RaftLog:
         self._cut_index: int | None = None
         self._sliced: list[Entry] = []
         self._sliced_at = (0, 0, 0)
+        self._sliced_bytes = 0
         self.last_index = self.stable_index = self._taken_index = last_index
         term = self.snapshot_term if last_index == self.snapshot_index else self._storage.term(last_index)
         assert term is not None, f"the storage does not know its last entry, {last_index}"
@@ -141,14 +143,25 @@ class RaftLog:
             entries = self._storage.entries(low, bytes_max=bytes_max)  # io
             assert entries, f"the storage has no entry {low}"
             sliced = entries[: min(high, first - 1) - low + 1]
+            size = sum(map(len, map(_DATA, sliced)))
         else:
             begin, end = low - first, high - first + 1
-            limit = (self._ends[begin - 1] if begin else self._before_bytes) + bytes_max
-            if self._ends[end - 1] > limit:
-                end = max(bisect_right(self._ends, limit, begin, end), begin + 1)
+            before = self._ends[begin - 1] if begin else self._before_bytes
+            if self._ends[end - 1] > before + bytes_max:
+                end = max(bisect_right(self._ends, before + bytes_max, begin, end), begin + 1)
             sliced = self._entries[begin:end]
-        self._sliced, self._sliced_at = sliced, (low, high, bytes_max)
+            size = self._ends[end - 1] - before
+        self._sliced, self._sliced_at, self._sliced_bytes = sliced, (low, high, bytes_max), size
         return sliced
+
+    @property
+    def sliced_bytes(self) -> int:
+        """What the data of the last slice take."""
+        return self._sliced_bytes
+
+    def in_memory(self, index: int) -> bool:
+        """A slice from there on asks no disk."""
+        return index >= self._first
 
     def last_index_of_term(self, term: int, low: int, high: int) -> int:
         """The last index in low … high whose term is not above `term`, else `low`. Terms never fall along a log."""

@@ -18,6 +18,7 @@ class Options(Struct, frozen=True, kw_only=True):
     max_entries_size: int = 1024  # limit: entries in one AppendEntries
     max_body_size: int = 512 << 10  # limit: bytes of them; one larger entry goes alone
     max_replicator_inflight_msgs: int = 256  # limit: AppendEntries sent to one member and not answered
+    max_replicator_inflight_bytes: int = 16 << 20  # limit: bytes of them: less than what the way to a member holds
     apply_batch: int = 32  # proposals that become one append: the engine's
     catchup_margin: int = 1000  # entries a new voter may be behind when it begins to vote
     decay_priority_gap: int = 10  # by at least this much the target priority falls while nobody is elected

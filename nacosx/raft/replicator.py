@@ -35,6 +35,9 @@ class Progress(enum.Enum):
 
 LONG_AGO_MS = -(1 << 62)
 
+# limit: of the window while entries are read from disk, for a member that is far behind: everybody else waits meanwhile.
+READ_INFLIGHTS_MAX = 4
+
 PROBE, REPLICATE, SNAPSHOT = Progress.PROBE, Progress.REPLICATE, Progress.SNAPSHOT
 
 
@@ -50,6 +53,7 @@ class Replicator:
         "acknowledged_round",
         "heard_ms",
         "id",
+        "inflight_bytes",
         "inflights",
         "match_index",
         "next_index",
@@ -66,7 +70,9 @@ class Replicator:
         self.match_index = 0  # up to here its log is ours, and on its disk
         self.sequence = 0
         self.required_next_sequence = 1
-        self.inflights: deque[tuple[int, int]] = deque()  # (sequence, last index) of what was sent and is not confirmed
+        # What was sent and is not confirmed: (sequence, last index, bytes).
+        self.inflights: deque[tuple[int, int, int]] = deque()
+        self.inflight_bytes = 0
         self.heard_ms = member.now_ms  # it answered in this term
         self.acknowledged_round = 0  # the last round of heartbeats it answered
         self.acknowledged_ms = LONG_AGO_MS  # when that was sent: until then it followed nobody else
@@ -94,6 +100,10 @@ class Replicator:
         last_index, window = log.last_index, options.max_replicator_inflight_msgs
         while self.next_index <= last_index and len(inflights) < window:
             low = self.next_index
+            if self.inflight_bytes >= options.max_replicator_inflight_bytes:
+                break
+            if len(inflights) >= READ_INFLIGHTS_MAX and not log.in_memory(low):
+                break
             previous_term = log.term(low - 1)
             if previous_term is None or low < log.first_index:
                 self._become(SNAPSHOT)
@@ -102,7 +112,8 @@ class Replicator:
             entries = log.slice(low, min(last_index, low + options.max_entries_size - 1), options.max_body_size)
             self._append(low - 1, previous_term, entries)
             self.next_index = low + len(entries)
-            inflights.append((self.sequence, self.next_index - 1))
+            inflights.append((self.sequence, self.next_index - 1, log.sliced_bytes))
+            self.inflight_bytes += log.sliced_bytes
         if self._told_index < min(member.commit_index, self.match_index):
             self.heartbeat(0)  # so that it need not wait for the next entry to apply this one
 
@@ -183,7 +194,9 @@ class Replicator:
         if self.state is REPLICATE:
             inflights = self.inflights
             while inflights and inflights[0][1] <= self.match_index:
-                self.required_next_sequence = inflights.popleft()[0] + 1
+                sequence, _, size = inflights.popleft()
+                self.required_next_sequence = sequence + 1
+                self.inflight_bytes -= size
         elif reply.sequence >= self.required_next_sequence and self.state is PROBE:
             self._become(REPLICATE)
         elif self.state is SNAPSHOT and self.match_index + 1 >= self._member.log.first_index:
@@ -220,5 +233,6 @@ class Replicator:
         """What was sent before is no longer waited for, and a refusal of it says nothing."""
         self.state = state
         self.inflights.clear()
+        self.inflight_bytes = 0
         self.required_next_sequence = self.sequence + 1
         self._waits = False
