@@ -232,5 +232,14 @@ class Host:
     def configuration(self) -> Configuration:
         return self.node.configuration
 
+    def moment(self) -> object:
+        group = self.group
+        node = group.node
+        log = node.log
+        return (
+            *(node.term, node.role, node.commit_index, log.last_index, log.last_term, node.configuration),
+            *(group.applied_index, group.ended),
+        )
+
     def term_at(self, index: int) -> int | None:
         return self.node.log.term(index)

@@ -48,19 +48,23 @@ class Member(Protocol):
     def last_index(self) -> int: ...
     @property
     def configuration(self) -> Configuration: ...
+    def moment(self) -> object:
+        """Something that is equal as long as nothing has changed that a law speaks of."""
+
     def term_at(self, index: int) -> int | None: ...
 
 
 class Seen:
     """What was seen of one member when it was looked at last."""
 
-    __slots__ = ("commit_index", "configuration", "last_index", "led")
+    __slots__ = ("commit_index", "configuration", "last_index", "led", "moment")
 
     def __init__(self, configuration: Configuration, snapshot_index: int) -> None:
         self.commit_index = snapshot_index  # a snapshot is of what was committed
         self.last_index = 0
         self.led = 0  # the term it led in, or 0
         self.configuration = configuration
+        self.moment: object = None
 
 
 class Laws:
@@ -115,6 +119,10 @@ class Laws:
         seen = self._seen.get(key)
         if seen is None:
             seen = self._seen[key] = Seen(member.configuration, member.snapshot_index)
+        moment = member.moment()
+        if moment == seen.moment:
+            return
+        seen.moment = moment
         commit_index = member.commit_index
         if commit_index < member.applied_index and not alone(member):
             # It may go back when the disk fails, but not so far. Who is alone applies its whole log before it leads.

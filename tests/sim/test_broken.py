@@ -6,6 +6,8 @@ but by what it leads to. An assertion in the rules does not count: the mistake i
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.sim.broken import VARIANTS
@@ -34,6 +36,12 @@ def test_a_mistake_is_found(broken: str) -> None:
 @pytest.mark.parametrize("broken", sorted(set(MISTAKES) - UNSEEN))
 def test_a_mistake_is_found_by_what_it_leads_to(broken: str) -> None:
     assert first_breach(broken, inner=False).failure
+
+
+def test_figure_8_of_the_paper() -> None:
+    script = parse((Path(__file__).parent / "scripts" / "figure-8.txt").read_text("utf-8"))
+    assert run(script, inner=False, host_of=VARIANTS["commits old terms by count"]).law == "leader completeness"
+    assert not run(script).failure
 
 
 def test_a_failure_shrinks_to_a_script_that_fails_alike() -> None:
