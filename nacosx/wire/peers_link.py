@@ -216,21 +216,21 @@ class Link:
     async def fetch(self, group: str, index: int, offset: int, size: int) -> bytes:
         """OSError."""
         chunk = await self._ask(lambda node: node.fetch(group, index, offset, size))
-        if str(chunk.which()) != "data":
+        if chunk.which() != "data":
             raise OSError(chunk.refused)
         return bytes(chunk.data)
 
     async def forward(self, group: str, proposals: Sequence[bytes]) -> list[ForwardReply]:
         """OSError."""
         placed = await self._ask(lambda node: node.forward(group, list(proposals)))
-        if str(placed.which()) != "replies":
+        if placed.which() != "replies":
             raise OSError(placed.refused)
         return [ForwardReply(place.index, place.term, place.error, place.leader) for place in placed.replies]
 
     async def standing(self, group: str) -> Standing:
         """OSError."""
         told = await self._ask(lambda node: node.standing(group))
-        if str(told.which()) != "member":
+        if told.which() != "member":
             raise OSError(told.refused)
         member = told.member
         try:
@@ -313,13 +313,13 @@ class Link:
         hello = door._request("hello")
         write_greeting(hello.init("greeting"), client)
         welcome = await hello.send()
-        if str(welcome.which()) != "greeted":
+        if welcome.which() != "greeted":
             raise RefusedError(welcome.refused)
         server = read_greeting(welcome.greeted.greeting)
         check(server, client.version)
         verify(welcome.greeted.proof, self._owner.secret, SERVER, client, server)
         entrance = await door.enter(proof(self._owner.secret, CLIENT, client, server))
-        if str(entrance.which()) != "node":
+        if entrance.which() != "node":
             raise RefusedError(entrance.refused)
         return entrance.node, server
 

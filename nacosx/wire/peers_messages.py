@@ -78,7 +78,7 @@ def read(messages: Any) -> Iterator[tuple[str, Message]]:
     """(group, message). CorruptEntryError when the entries or a configuration are not what they should be; KjException when the
     message is none; a kind of message this version does not know is left out."""
     for message in messages:
-        kind = str(message.which())
+        kind = message.which()
         build = READERS.get(kind)
         if build is not None:
             yield message.group, build(message.term, getattr(message, kind))
