@@ -246,3 +246,20 @@ def test_with_tls_a_trusted_certificate_is_wanted_from_the_caller(certificates: 
         await a.stop()
 
     run(story)
+
+
+def test_a_member_that_sends_damaged_entries_is_cut_off_and_nothing_of_it_is_taken() -> None:
+    async def visit(a: Member, bootstrap: Any) -> None:
+        door = bootstrap.cast_as(SCHEMA.Door)
+        greeted = (await door.hello(greet())).greeted
+        server = Greeting(1, greeted.greeting.nonce, greeted.greeting.member, greeted.greeting.address)
+        node = (await door.enter(proof(SECRET, CLIENT, Greeting(**greet()), server))).node
+        await eventually(lambda: "m" in a.peers._guests)
+        damaged = {"group": "g", "term": 1, "appendEntries": {"sequence": 1, "entries": bytes(40)}}
+        with pytest.raises(capnp.KjException):
+            await node.deliver([damaged])
+            await node.standing("g")
+        await eventually(lambda: "m" not in a.peers._guests)
+        assert a.service.received == []
+
+    story_at_the_door(visit)
