@@ -279,7 +279,9 @@ class RaftGroup(DiskOperations, MemberOperations):
         return future
 
     async def snapshot(self) -> None:
-        """Takes one now. A failure is logged."""
+        """Takes one now. A failure is logged; RefusedError: the group has ended."""
+        if self._ended is not None:
+            raise self._ended.again()
         await self._executor.begin()
 
     async def stop(self) -> None:
@@ -311,6 +313,8 @@ class RaftGroup(DiskOperations, MemberOperations):
 
     def read_chunk(self, index: int, offset: int, size: int) -> bytes:
         """Of the snapshot at `index`; OSError."""
+        if self._ended is not None:
+            raise OSError(ESHUTDOWN, self._ended.detail)
         return self._executor.read_chunk(index, offset, size)
 
     def on_proposals(self, proposals: Sequence[bytes]) -> list[ForwardReply]:

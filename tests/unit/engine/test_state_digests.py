@@ -17,7 +17,7 @@ from nacosx.engine.raft_group import RaftGroup
 from nacosx.engine.refusals import RefusedError
 from nacosx.engine.state_digests import differs_at, known, odd_one_out_at
 from tests.unit.engine.alone_group import story, turn
-from tests.unit.engine.raft_cluster import Cluster
+from tests.unit.engine.raft_cluster import GROUP, Cluster
 from tests.virtual_time import VirtualTime
 
 MEMBERS = Configuration(["a:5", "b", "c"])
@@ -124,6 +124,12 @@ async def test_who_halts_takes_no_part_and_the_others_go_on() -> None:
     assert caught.value.unknown
     with pytest.raises(RefusedError, match="the group has halted: it holds something else"):
         leader.group.propose("two")
+    with pytest.raises(RefusedError, match="has halted"):
+        await leader.group.snapshot()
+    with pytest.raises(OSError, match="has halted"):
+        leader.node.read_chunk(GROUP, 1, 0, 10)
+    with pytest.raises(RefusedError, match="has halted"):
+        leader.group.read_index()
     cluster.cut.add(leader.name)
     new = await cluster.leader()
     assert await cluster.propose(new, "three")
