@@ -9,7 +9,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     pending_max: int = 16384  # proposals not yet answered; more are refused
     pending_bytes_max: int = 64 << 20  # of them
     entry_bytes_max: int = 12 << 20  # one command; a gRPC request is at most 10 MiB
-    batch_entries_max: int = 256  # what is proposed does not wait for the end of the turn when there is so much of it
+    batch_entries_max: int = 1024  # what is proposed does not wait for the end of the turn when there is so much of it
     batch_bytes_max: int = 1 << 20  # or it takes this
     # A sole voter lets what is proposed gather while so many appends are under way: the disk could not write it sooner.
     appends_max: int = 1
