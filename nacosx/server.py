@@ -44,18 +44,18 @@ from nacosx.clock import Clock, SystemClock
 from nacosx.config.catalog import Catalog
 from nacosx.config.events import ConfigChanged
 from nacosx.engine.address_book import AddressBook
-from nacosx.engine.alone import ALONE
 from nacosx.engine.beats import Beats
 from nacosx.engine.cleaner import Cleaner
 from nacosx.engine.cluster_members import ClusterMembers, caught_up
 from nacosx.engine.gateway import Gateway
-from nacosx.engine.listeners import Listeners
-from nacosx.engine.long_polls import LongPolls
-from nacosx.engine.pusher import Pusher
-from nacosx.engine.raft_group import RaftGroup
-from nacosx.engine.raft_node import RaftNode
+from nacosx.engine.push.listeners import Listeners
+from nacosx.engine.push.long_polls import LongPolls
+from nacosx.engine.push.pusher import Pusher
+from nacosx.engine.raft.alone import ALONE
+from nacosx.engine.raft.group import RaftGroup
+from nacosx.engine.raft.node import RaftNode
+from nacosx.engine.raft.recovery import RecoveryError
 from nacosx.engine.reactions import Reactions
-from nacosx.engine.recovery import RecoveryError
 from nacosx.engine.retention import Retention
 from nacosx.engine.rooms import Rooms
 from nacosx.engine.rooms_machine import RoomsMachine

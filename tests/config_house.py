@@ -26,8 +26,8 @@ from nacosx.config.catalog import Catalog
 from nacosx.config.commands import DurableCommand as ConfigCommand
 from nacosx.config.events import ConfigChanged
 from nacosx.engine.gateway import Gateway
-from nacosx.engine.listeners import Listeners
-from nacosx.engine.long_polls import LongPolls
+from nacosx.engine.push.listeners import Listeners
+from nacosx.engine.push.long_polls import LongPolls
 from nacosx.errors import NacosError
 from nacosx.namespaces import DurableCommand as NamespaceCommand
 from nacosx.namespaces import Namespaces

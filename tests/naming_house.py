@@ -13,7 +13,7 @@ from nacosx.api.later import Later
 from nacosx.api.v1.naming import routes
 from nacosx.api.v1.naming_desk import ServerStatus
 from nacosx.engine.beats import Beats
-from nacosx.engine.pusher import PushCounters
+from nacosx.engine.push.pusher import PushCounters
 from nacosx.errors import NacosError
 from tests.direct_gateway import DirectGateway
 from tests.virtual_time import VirtualTime

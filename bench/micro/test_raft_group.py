@@ -14,12 +14,12 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from nacosx._core.entry import DATA, Configuration, Entry
 from nacosx.clock import SystemClock
-from nacosx.engine.alone import ALONE
-from nacosx.engine.closure_queue import ClosureQueue
-from nacosx.engine.fsm_caller import FSMCaller
-from nacosx.engine.limits import Limits
 from nacosx.engine.ports import LogStorage, OnDurable, StateMachine
-from nacosx.engine.raft_group import RaftGroup
+from nacosx.engine.raft.alone import ALONE
+from nacosx.engine.raft.closure_queue import ClosureQueue
+from nacosx.engine.raft.fsm_caller import FSMCaller
+from nacosx.engine.raft.group import RaftGroup
+from nacosx.engine.raft.limits import Limits
 from nacosx.engine.ticker import Ticker
 from tests.memory_storage import MemoryHardStates, MemorySnapshots
 

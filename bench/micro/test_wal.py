@@ -22,9 +22,9 @@ from nacosx.clock import SystemClock
 from nacosx.config.catalog import Catalog
 from nacosx.config.commands import PublishConfig
 from nacosx.config.model import ConfigKey
-from nacosx.engine.alone import ALONE
 from nacosx.engine.ports import RowStore
-from nacosx.engine.raft_group import RaftGroup
+from nacosx.engine.raft.alone import ALONE
+from nacosx.engine.raft.group import RaftGroup
 from nacosx.engine.rooms import Rooms
 from nacosx.engine.rooms_machine import RoomsMachine
 from nacosx.engine.ticker import Ticker

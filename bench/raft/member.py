@@ -34,8 +34,8 @@ from nacosx.api.later import Later
 from nacosx.clock import SystemClock
 from nacosx.engine.address_book import AddressBook
 from nacosx.engine.ports import StateMachine
-from nacosx.engine.raft_group import RaftGroup
-from nacosx.engine.raft_node import RaftNode
+from nacosx.engine.raft.group import RaftGroup
+from nacosx.engine.raft.node import RaftNode
 from nacosx.engine.ticker import Ticker
 from nacosx.storage.hard_state import HardStateFile
 from nacosx.storage.log import SegmentedLog

@@ -20,9 +20,9 @@ from typing import Protocol
 from nacosx._core.wheel import Timeout
 from nacosx.engine.address_book import AddressBook
 from nacosx.engine.ports import Standing
-from nacosx.engine.raft_group import RaftGroup
-from nacosx.engine.refusals import RefusedError
-from nacosx.engine.state_digests import differs_at, known, odd_one_out_at
+from nacosx.engine.raft.group import RaftGroup
+from nacosx.engine.raft.refusals import RefusedError
+from nacosx.engine.raft.state_digests import differs_at, known, odd_one_out_at
 from nacosx.engine.ticker import Ticker
 from nacosx.raft.member import parse
 

@@ -7,7 +7,7 @@ from typing import cast
 
 from nacosx.clock import Clock
 from nacosx.config.catalog import Catalog
-from nacosx.engine.raft_group import RaftGroup
+from nacosx.engine.raft.group import RaftGroup
 from nacosx.engine.reactions import Reactions, react
 from nacosx.engine.rooms import NAMING_COMMANDS, DurableCommand
 from nacosx.engine.rooms_machine import RoomsMachine

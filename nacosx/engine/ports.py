@@ -108,7 +108,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     index: int
     term: int  # of that entry
     configuration: Configuration | None  # in force there; None: written before a group had members
-    digest: int  # of everything applied up to there (`engine.fsm_caller`)
+    digest: int  # of everything applied up to there (`engine.raft.fsm_caller`)
     rooms: dict[str, bytes]  # room name → its snapshot
 
 

@@ -19,9 +19,9 @@ from nacosx.clock import SystemClock
 from nacosx.config.catalog import Catalog
 from nacosx.config.commands import DurableCommand, PublishConfig, RemoveConfig
 from nacosx.config.model import ConfigKey
-from nacosx.engine.alone import ALONE
-from nacosx.engine.limits import Limits
-from nacosx.engine.raft_group import RaftGroup
+from nacosx.engine.raft.alone import ALONE
+from nacosx.engine.raft.group import RaftGroup
+from nacosx.engine.raft.limits import Limits
 from nacosx.engine.rooms import Rooms
 from nacosx.engine.rooms_machine import RoomsMachine
 from nacosx.engine.ticker import Ticker

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
 
-from nacosx.engine.raft_group import RaftGroup
-from nacosx.engine.refusals import RefusedError
+from nacosx.engine.raft.group import RaftGroup
+from nacosx.engine.raft.refusals import RefusedError
 from nacosx.errors import NacosError
 from tests.sim.laws import Laws
 from tests.sim.linearizable import CAS, READ, Operation

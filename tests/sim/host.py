@@ -10,9 +10,9 @@ from typing import ClassVar
 from nacosx._core.entry import Configuration, Entry
 from nacosx._core.segment import CorruptLogError
 from nacosx.engine.ports import PeerService, Snapshot
-from nacosx.engine.raft_group import RaftGroup
-from nacosx.engine.raft_node import RaftNode
-from nacosx.engine.refusals import RefusedError
+from nacosx.engine.raft.group import RaftGroup
+from nacosx.engine.raft.node import RaftNode
+from nacosx.engine.raft.refusals import RefusedError
 from nacosx.engine.ticker import Ticker
 from nacosx.raft.node import Node
 from nacosx.raft.options import Options

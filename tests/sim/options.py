@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from nacosx.engine.limits import Limits
+from nacosx.engine.raft.limits import Limits
 from nacosx.raft.log import RaftLog
 from nacosx.raft.options import Options
 from tests.sim.script import Settings

@@ -31,7 +31,7 @@ from nacosx.config.commands import DurableCommand
 from nacosx.config.model import BETA, DEFAULT_TYPE, Config, ConfigKey, GrayConfig, config_key
 from nacosx.config.watch import Listening
 from nacosx.engine.gateway import Gateway
-from nacosx.engine.listeners import Listeners
+from nacosx.engine.push.listeners import Listeners
 from nacosx.errors import CONFIG_CONFLICT, CONFIG_GRAY_MAX, SERVER, NacosError
 
 VIPSERVER_TAG = "Vipserver-Tag"

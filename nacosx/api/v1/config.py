@@ -16,9 +16,9 @@ from nacosx.api.v1.config_history import HistoryDesk
 from nacosx.api.v1.config_http import TEXT, refuse
 from nacosx.api.v1.config_listener import ListenerDesk
 from nacosx.engine.gateway import Gateway
-from nacosx.engine.listeners import Listeners
-from nacosx.engine.long_polls import LongPolls
 from nacosx.engine.ports import RowStore
+from nacosx.engine.push.listeners import Listeners
+from nacosx.engine.push.long_polls import LongPolls
 
 
 def routes(

@@ -18,8 +18,8 @@ from nacosx.api.v1.config_content import illegal
 from nacosx.api.v1.config_http import JSON, NO_CACHE, client_ip, json_response, refused, required
 from nacosx.config.model import ConfigKey
 from nacosx.config.watch import Listening
-from nacosx.engine.listeners import Listeners
-from nacosx.engine.long_polls import LongPolls
+from nacosx.engine.push.listeners import Listeners
+from nacosx.engine.push.long_polls import LongPolls
 from nacosx.errors import PARAMETER_INVALID, NacosError
 
 WORD, LINE = "\x02", "\x01"

@@ -17,7 +17,7 @@ from nacosx.api.v1.operator import OperatorDesk
 from nacosx.api.v1.service import ServiceDesk
 from nacosx.engine.beats import Beats
 from nacosx.engine.gateway import Gateway
-from nacosx.engine.pusher import PushCounters
+from nacosx.engine.push.pusher import PushCounters
 
 
 def routes(

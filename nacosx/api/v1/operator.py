@@ -14,7 +14,7 @@ from nacosx.api.http import Answer, Routes
 from nacosx.api.later import Later
 from nacosx.api.v1.machine import Machine
 from nacosx.api.v1.naming_desk import OK, NamingDesk, as_json, named
-from nacosx.engine.pusher import PushCounters
+from nacosx.engine.push.pusher import PushCounters
 from nacosx.errors import BAD_REQUEST, NacosError
 from nacosx.naming.client import address_client_id
 from nacosx.naming.commands import OverrideSwitch, SetPersistentHealth, UpdateSwitch
@@ -28,11 +28,11 @@ CHECKERS = Response(
 
 # The Java server's log files → our loggers.
 LOGGERS = {
-    "naming-push": "nacosx.engine.pusher",
+    "naming-push": "nacosx.engine.push.pusher",
     "naming-rt": "nacosx.engine.beats",
     "naming-server": "nacosx.api",
     "naming-event": "nacosx.engine.reactions",
-    "naming-raft": "nacosx.engine.raft_group",
+    "naming-raft": "nacosx.engine.raft.group",
     "naming-distro": "nacosx.engine.gateway",
     "naming-performance": "nacosx.engine",
 }

@@ -652,7 +652,7 @@ def test_metrics_count_what_is_there(house: NamingHouse) -> None:
 
 
 def test_log_levels_are_set_by_their_names_in_nacos(house: NamingHouse) -> None:
-    logger = logging.getLogger("nacosx.engine.pusher")
+    logger = logging.getLogger("nacosx.engine.push.pusher")
     before = logger.level
     try:
         assert house.text("PUT", "/operator/log", logName="naming-push", logLevel="warn") == (200, "ok")

@@ -9,11 +9,11 @@ from typing import Any, cast
 from nacosx._core.entry import Configuration
 from nacosx.clock import SystemClock
 from nacosx.config.catalog import Catalog
-from nacosx.engine.alone import ALONE
 from nacosx.engine.gateway import Gateway
-from nacosx.engine.limits import Limits
 from nacosx.engine.ports import RowStore
-from nacosx.engine.raft_group import RaftGroup
+from nacosx.engine.raft.alone import ALONE
+from nacosx.engine.raft.group import RaftGroup
+from nacosx.engine.raft.limits import Limits
 from nacosx.engine.reactions import Reactions
 from nacosx.engine.rooms import DurableCommand, Rooms
 from nacosx.engine.rooms_machine import RoomsMachine

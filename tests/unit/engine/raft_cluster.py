@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from nacosx._core.entry import Configuration
-from nacosx.engine.limits import Limits
 from nacosx.engine.ports import ForwardReply, StateMachine
-from nacosx.engine.raft_group import RaftGroup
-from nacosx.engine.raft_node import RaftNode
+from nacosx.engine.raft.group import RaftGroup
+from nacosx.engine.raft.limits import Limits
+from nacosx.engine.raft.node import RaftNode
 from nacosx.errors import CONFIG_CONFLICT, NacosError
 from nacosx.raft.messages import Message
 from nacosx.raft.options import Options

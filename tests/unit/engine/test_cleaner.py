@@ -13,7 +13,7 @@ from nacosx.config.catalog import Catalog
 from nacosx.engine.cleaner import Cleaner
 from nacosx.engine.gateway import Gateway
 from nacosx.engine.ports import RowStore
-from nacosx.engine.raft_group import RaftGroup
+from nacosx.engine.raft.group import RaftGroup
 from nacosx.engine.rooms import Rooms
 from nacosx.engine.rooms_machine import RoomsMachine
 from nacosx.errors import OVER_THRESHOLD, SERVER, NacosError

@@ -13,9 +13,9 @@ from nacosx._core.entry import Configuration
 from nacosx.engine.address_book import AddressBook
 from nacosx.engine.cluster_members import MEET_MS, ROUND_MS, ClusterMembers
 from nacosx.engine.ports import Standing
-from nacosx.engine.raft_group import RaftGroup
-from nacosx.engine.raft_metrics import RaftMetrics
-from nacosx.engine.refusals import RefusedError
+from nacosx.engine.raft.group import RaftGroup
+from nacosx.engine.raft.metrics import RaftMetrics
+from nacosx.engine.raft.refusals import RefusedError
 from tests.virtual_time import VirtualTime
 
 FRESH: Sequence[str] = ()

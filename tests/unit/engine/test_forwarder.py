@@ -8,12 +8,12 @@ from typing import Any, cast
 
 import pytest
 
-from nacosx.engine.apply_queue import Task
-from nacosx.engine.closure_queue import ClosureQueue
-from nacosx.engine.forwarder import BATCH_BYTES_MAX, Forwarder
-from nacosx.engine.fsm_caller import FSMCaller
 from nacosx.engine.ports import ForwardReply, Peers, StateMachine
-from nacosx.engine.refusals import EBUSY, EPERM, ETIMEDOUT, RefusedError
+from nacosx.engine.raft.apply_queue import Task
+from nacosx.engine.raft.closure_queue import ClosureQueue
+from nacosx.engine.raft.forwarder import BATCH_BYTES_MAX, Forwarder
+from nacosx.engine.raft.fsm_caller import FSMCaller
+from nacosx.engine.raft.refusals import EBUSY, EPERM, ETIMEDOUT, RefusedError
 from nacosx.errors import CONFIG_CONFLICT, NacosError
 from tests.unit.engine.alone_group import story, turn
 from tests.virtual_time import VirtualTime

@@ -11,7 +11,7 @@ from nacosx.config.commands import DurableCommand
 from nacosx.config.events import ConfigChanged
 from nacosx.config.model import ConfigKey
 from nacosx.config.watch import Listening
-from nacosx.engine.listeners import PUSHES_A_TURN_MAX, Listeners, notification
+from nacosx.engine.push.listeners import PUSHES_A_TURN_MAX, Listeners, notification
 from nacosx.errors import OVER_THRESHOLD, NacosError
 from tests.unit.config.catalog_commands import KEY, publish, publish_beta, publish_tag, remove
 from tests.virtual_time import VirtualTime

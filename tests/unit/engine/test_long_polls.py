@@ -12,7 +12,7 @@ from nacosx.config.commands import DurableCommand
 from nacosx.config.events import ConfigChanged
 from nacosx.config.model import ConfigKey
 from nacosx.config.watch import Listening
-from nacosx.engine.long_polls import LongPolls
+from nacosx.engine.push.long_polls import LongPolls
 from nacosx.errors import OVER_THRESHOLD, NacosError
 from tests.unit.config.catalog_commands import KEY, md5_of, publish, publish_beta, remove
 from tests.virtual_time import VirtualTime

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from nacosx._core.entry import CONFIGURATION, DATA, NO_OP, Configuration, Entry, crc32c
-from nacosx.engine.apply_queue import ApplyQueue, Task
-from nacosx.engine.closure_queue import ClosureQueue
-from nacosx.engine.fsm_caller import DIGEST_MASK, DIGESTS_MAX, TURN_ENTRIES_MAX, FSMCaller, MachineError
 from nacosx.engine.ports import StateMachine
+from nacosx.engine.raft.apply_queue import ApplyQueue, Task
+from nacosx.engine.raft.closure_queue import ClosureQueue
+from nacosx.engine.raft.fsm_caller import DIGEST_MASK, DIGESTS_MAX, TURN_ENTRIES_MAX, FSMCaller, MachineError
 from nacosx.errors import CONFIG_CONFLICT, NacosError
 from tests.unit.engine.alone_group import story
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nacosx.engine.pusher import CLIENTS_A_TURN_MAX, Pusher
+from nacosx.engine.push.pusher import CLIENTS_A_TURN_MAX, Pusher
 from nacosx.naming.commands import (
     ConnectClient,
     DeregisterInstance,

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from nacosx.engine.limits import Limits
-from nacosx.engine.refusals import EPERM, RefusedError
+from nacosx.engine.raft.limits import Limits
+from nacosx.engine.raft.refusals import EPERM, RefusedError
 from nacosx.errors import NacosError
 from tests.unit.engine.alone_group import story, turn
 from tests.unit.engine.raft_cluster import Cluster, Member

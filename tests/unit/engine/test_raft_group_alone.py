@@ -12,8 +12,8 @@ import pytest
 from nacosx.config.commands import PublishConfig
 from nacosx.config.events import ConfigChanged
 from nacosx.config.model import ConfigKey
-from nacosx.engine.limits import Limits
-from nacosx.engine.refusals import RefusedError
+from nacosx.engine.raft.limits import Limits
+from nacosx.engine.raft.refusals import RefusedError
 from nacosx.engine.rooms import decode, encode
 from nacosx.errors import CONFIG_CONFLICT, NAMESPACE_ILLEGAL, OVER_THRESHOLD, PARAMETER_INVALID, SERVER, NacosError
 from nacosx.namespaces import CreateNamespace, DeleteNamespace

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from nacosx.engine.ports import ForwardReply
-from nacosx.engine.refusals import EINVAL, EPERM, ESHUTDOWN
+from nacosx.engine.raft.refusals import EINVAL, EPERM, ESHUTDOWN
 from nacosx.raft.messages import TimeoutNow
 from tests.unit.engine.alone_group import story
 from tests.unit.engine.raft_cluster import GROUP, Cluster

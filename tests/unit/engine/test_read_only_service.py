@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from nacosx.engine.read_only_service import ReadOnlyService
-from nacosx.engine.refusals import EBUSY, EPERM, ETIMEDOUT, RefusedError
+from nacosx.engine.raft.read_only_service import ReadOnlyService
+from nacosx.engine.raft.refusals import EBUSY, EPERM, ETIMEDOUT, RefusedError
 from tests.unit.engine.alone_group import story
 from tests.virtual_time import VirtualTime
 

@@ -13,7 +13,7 @@ from nacosx.config.catalog import Catalog
 from nacosx.config.events import ConfigWritten
 from nacosx.config.model import ConfigKey
 from nacosx.engine.ports import Snapshot
-from nacosx.engine.recovery import RecoveryError
+from nacosx.engine.raft.recovery import RecoveryError
 from nacosx.engine.rooms import DurableCommand, Rooms, encode
 from nacosx.errors import NacosError
 from nacosx.namespaces import CreateNamespace, Namespaces

@@ -13,9 +13,9 @@ from nacosx._core.entry import Configuration
 from nacosx.engine.address_book import AddressBook
 from nacosx.engine.cluster_members import MEET_MS, ClusterMembers
 from nacosx.engine.ports import Standing
-from nacosx.engine.raft_group import RaftGroup
-from nacosx.engine.refusals import RefusedError
-from nacosx.engine.state_digests import differs_at, known, odd_one_out_at
+from nacosx.engine.raft.group import RaftGroup
+from nacosx.engine.raft.refusals import RefusedError
+from nacosx.engine.raft.state_digests import differs_at, known, odd_one_out_at
 from tests.unit.engine.alone_group import story, turn
 from tests.unit.engine.raft_cluster import GROUP, Cluster
 from tests.virtual_time import VirtualTime

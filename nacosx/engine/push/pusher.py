@@ -26,8 +26,8 @@ from functools import partial
 
 from nacosx._core.wheel import Timeout
 from nacosx.clock import Clock
-from nacosx.engine.datagram_pushes import DatagramPushes
 from nacosx.engine.ports import Datagrams, Pushes
+from nacosx.engine.push.datagram_pushes import DatagramPushes
 from nacosx.engine.ticker import Ticker
 from nacosx.naming.client import is_connection
 from nacosx.naming.events import ServiceChanged, ServiceSubscribed

@@ -14,10 +14,10 @@ from typing import TypeVar
 
 from nacosx._core.entry import Configuration
 from nacosx.clock import Clock
-from nacosx.engine.fsm_caller import FSMCaller, MachineError
-from nacosx.engine.limits import Limits
 from nacosx.engine.ports import IncomingSnapshot, LogStorage, Peers, Snapshot, Snapshots, StateMachine
-from nacosx.engine.raft_metrics import RaftMetrics
+from nacosx.engine.raft.fsm_caller import FSMCaller, MachineError
+from nacosx.engine.raft.limits import Limits
+from nacosx.engine.raft.metrics import RaftMetrics
 from nacosx.engine.ticker import Ticker
 from nacosx.raft.messages import InstallSnapshot
 from nacosx.raft.node import Node

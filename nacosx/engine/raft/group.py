@@ -25,20 +25,20 @@ from nacosx._core.entry import Configuration
 from nacosx._core.segment import CorruptLogError
 from nacosx._core.wheel import Timeout
 from nacosx.clock import Clock
-from nacosx.engine.apply_queue import ApplyQueue, Task
-from nacosx.engine.closure_queue import ClosureQueue
-from nacosx.engine.disk_operations import DiskOperations
-from nacosx.engine.forwarder import Forwarder
-from nacosx.engine.fsm_caller import FSMCaller, MachineError
-from nacosx.engine.limits import Limits
-from nacosx.engine.member_operations import MemberOperations
-from nacosx.engine.membership import Membership
 from nacosx.engine.ports import ForwardReply, HardStates, LogStorage, Peers, Snapshots, StateMachine
-from nacosx.engine.raft_metrics import RaftMetrics
-from nacosx.engine.read_only_service import ReadOnlyService
-from nacosx.engine.recovery import RecoveryError, restore
-from nacosx.engine.refusals import EBUSY, EINVAL, ESHUTDOWN, RefusedError
-from nacosx.engine.snapshot_executor import SnapshotExecutor
+from nacosx.engine.raft.apply_queue import ApplyQueue, Task
+from nacosx.engine.raft.closure_queue import ClosureQueue
+from nacosx.engine.raft.disk_operations import DiskOperations
+from nacosx.engine.raft.forwarder import Forwarder
+from nacosx.engine.raft.fsm_caller import FSMCaller, MachineError
+from nacosx.engine.raft.limits import Limits
+from nacosx.engine.raft.member_operations import MemberOperations
+from nacosx.engine.raft.membership import Membership
+from nacosx.engine.raft.metrics import RaftMetrics
+from nacosx.engine.raft.read_only_service import ReadOnlyService
+from nacosx.engine.raft.recovery import RecoveryError, restore
+from nacosx.engine.raft.refusals import EBUSY, EINVAL, ESHUTDOWN, RefusedError
+from nacosx.engine.raft.snapshot_executor import SnapshotExecutor
 from nacosx.engine.ticker import Ticker
 from nacosx.errors import PARAMETER_INVALID, SERVER, NacosError
 from nacosx.raft.errors import RaftError

@@ -10,12 +10,12 @@ from functools import partial
 
 from nacosx._core.entry import Entry
 from nacosx.engine.ports import HardStates, LogStorage
-from nacosx.engine.raft_metrics import RaftMetrics
-from nacosx.engine.refusals import RefusedError
+from nacosx.engine.raft.metrics import RaftMetrics
+from nacosx.engine.raft.refusals import RefusedError
 from nacosx.raft.node import Node
 from nacosx.raft.ready import HardState
 
-log = logging.getLogger("nacosx.engine.raft_group")  # a part of it
+log = logging.getLogger("nacosx.engine.raft.group")  # a part of it
 
 
 class DiskOperations:

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from nacosx._core.wheel import Timeout
-from nacosx.engine.refusals import RefusedError
+from nacosx.engine.raft.refusals import RefusedError
 from nacosx.engine.ticker import Ticker
 
 READS_MAX = 16384  # limit: reads that wait

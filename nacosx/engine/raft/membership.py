@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable
 
 from nacosx._core.entry import Configuration
-from nacosx.engine.refusals import EINVAL, RefusedError
+from nacosx.engine.raft.refusals import EINVAL, RefusedError
 from nacosx.errors import PARAMETER_INVALID
 from nacosx.raft.errors import RaftError
 from nacosx.raft.member import parse

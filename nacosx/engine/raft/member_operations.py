@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from nacosx._core.entry import Configuration
-from nacosx.engine.fsm_caller import FSMCaller
-from nacosx.engine.membership import Membership
 from nacosx.engine.ports import Standing
-from nacosx.engine.refusals import RefusedError
+from nacosx.engine.raft.fsm_caller import FSMCaller
+from nacosx.engine.raft.membership import Membership
+from nacosx.engine.raft.refusals import RefusedError
 from nacosx.raft.errors import RaftError
 from nacosx.raft.node import Node
 

@@ -20,8 +20,8 @@ from operator import attrgetter
 from typing import Protocol
 
 from nacosx._core.entry import CONFIGURATION, DATA, Configuration, Entry, crc32c
-from nacosx.engine.closure_queue import Batch, ClosureQueue
 from nacosx.engine.ports import StateMachine
+from nacosx.engine.raft.closure_queue import Batch, ClosureQueue
 from nacosx.errors import NacosError
 
 SLICE_BYTES_MAX = 128 << 10  # read and decoded at once, unless one entry is larger

@@ -15,10 +15,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from nacosx._core.wheel import Timeout
-from nacosx.engine.apply_queue import Task
-from nacosx.engine.fsm_caller import FSMCaller
 from nacosx.engine.ports import ForwardReply, Peers
-from nacosx.engine.refusals import EBUSY, RefusedError
+from nacosx.engine.raft.apply_queue import Task
+from nacosx.engine.raft.fsm_caller import FSMCaller
+from nacosx.engine.raft.refusals import EBUSY, RefusedError
 from nacosx.engine.ticker import Ticker
 from nacosx.errors import NacosError
 

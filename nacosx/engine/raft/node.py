@@ -11,7 +11,7 @@ import logging
 from collections.abc import Iterator, Sequence
 
 from nacosx.engine.ports import ForwardReply, Standing
-from nacosx.engine.raft_group import RaftGroup
+from nacosx.engine.raft.group import RaftGroup
 from nacosx.raft.messages import Message
 
 log = logging.getLogger(__name__)

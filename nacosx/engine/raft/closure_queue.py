@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from nacosx.engine.apply_queue import Task
+from nacosx.engine.raft.apply_queue import Task
 
 # The index of the first entry, the tasks that became this one and those after it, and their data.
 Batch = tuple[int, list[Task], list[bytes]]
