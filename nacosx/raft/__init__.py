@@ -25,7 +25,8 @@ Driving a node, each turn::
     then arm one timer at node.wakes_ms, and call ready() again: what came of this may want more done
 
 A write that failed: node.disk_failed, once, with the end of what is on disk. Then the node knows what it would know after a
-restart. A hard state that cannot be saved leaves the node unable to say anything: stop the group.
+restart. A hard state that cannot be saved is such a failure, too: until one is saved nothing may be sent or appended, and the
+messages of a Ready are as good as lost on the way.
 
 What must hold of the clock: `now_ms` is monotonic, and that of `read` is taken when it is called. ReadIndex needs no more.
 A lease needs that no member's clock runs faster than the leader's by more than leader_lease_time_ratio leaves; a clock that

@@ -1,8 +1,7 @@
 """The bytes between an event loop and pycapnp.
 
 pycapnp's own bridge reads a message in two turns of the loop, pausing the socket before, between and after, and writes it in
-two system calls. Measured between two processes, call and result each way: 195 µs so, 86 µs through this stream, which hands
-over what has arrived without another turn and writes a message in one piece.
+two system calls. This stream hands over what has arrived without another turn and writes a message in one piece.
 """
 
 from __future__ import annotations
