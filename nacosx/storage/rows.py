@@ -38,13 +38,14 @@ Row = TypeVar("Row")
 # One value of a row; never None (rows_sql says why).
 Value = int | str
 
-BATCH_ROWS_MAX = 1_024
+BATCH_ROWS_MAX = 4_096  # the pages of the indexes are written once a batch
 BATCH_BYTES_MAX = 4 << 20  # of contents
 BATCH_DELAY_MS = 250
 BATCHES_WAITING_MAX = 128
 BYTES_WAITING_MAX = 64 << 20
 QUERIES_WAITING_MAX = 64
-JOURNAL_PAGES_MAX = 2_000  # of PAGE_BYTES, then a commit checkpoints
+JOURNAL_PAGES_MAX = 4_000  # of PAGE_BYTES, then a commit checkpoints
+CACHE_KIB_MAX = 16 << 10  # a batch fits; else its pages are written to the journal before their time, and read again
 FORGET_ROWS = 1_000  # a transaction, so that writes get between
 
 
@@ -306,6 +307,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.execute(f"PRAGMA page_size = {sql.PAGE_BYTES}")  # of a file that is not there yet
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(f"PRAGMA cache_size = -{CACHE_KIB_MAX}")
         connection.execute(f"PRAGMA wal_autocheckpoint = {JOURNAL_PAGES_MAX}")
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version not in (0, sql.SCHEMA_VERSION):
