@@ -590,12 +590,17 @@ cdef int process_cancelled(HashedWheelTimer self) noexcept:
     """Unlinks the cancelled timeouts. They hold no callback and no argument, so this runs nobody's destructor."""
     cdef Py_ssize_t index
     cdef PyObject* timeout
+    cdef PyObject* neighbour
     for index in range(self.cancelled_count):
         if index + PREFETCHED < self.cancelled_count:
             # Those it is linked with lie anywhere in memory: without this, to wait for them is most of what a cancel costs.
             timeout = self.cancelled[index + PREFETCHED]
-            prefetch(&(<Timeout>(<Timeout>timeout).next).prev)
-            prefetch(&(<Timeout>(<Timeout>timeout).prev).next)
+            neighbour = (<Timeout>timeout).next
+            if neighbour != NULL:
+                prefetch(&(<Timeout>neighbour).prev)
+            neighbour = (<Timeout>timeout).prev
+            if neighbour != NULL:
+                prefetch(&(<Timeout>neighbour).next)
         remove(self, self.cancelled[index])
     self.cancelled_count = 0
     if self.queue.head == NULL:

@@ -357,7 +357,6 @@ def test_one_advance_runs_a_limited_number_of_callbacks() -> None:
     assert timer.wakeup_ms() is None
 
 
-@pytest.mark.slow  # too slow under the sanitizers, where it was aborted
 def test_many_cancelled_timeouts_do_not_pile_up_until_their_deadline() -> None:
     """The queue of cancelled timeouts is worked off when it is full, not only at the next tick."""
     timer = HashedWheelTimer()
