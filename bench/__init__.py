@@ -5,5 +5,5 @@
 `python -m bench raft`     three members against SOFAJRaft and etcd (`bench.raft`)
 `pytest bench/micro`       compiled parts and room rules alone, with pytest-benchmark
 
-`bench.report` is the form of every report. Not part of the wheel.
+`bench.report` is the form of every report, `bench.rounds` what the three commands share. Not part of the wheel.
 """

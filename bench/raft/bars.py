@@ -6,7 +6,7 @@ from bench.raft.scenario import ELECTION_TIMEOUT_MS, IN_FLIGHT
 from bench.report import Bar
 
 # (scenario, metric, rival) → bar
-BARS: dict[tuple[str, str, str], Bar] = {
+BARS: dict[tuple[str, str, str | None], Bar] = {
     ("commit, 512 in flight", "rate", "SOFAJRaft"): Bar("commits/s at 512 in flight ≥ 1.0 ×", least_ratio=1.0),
     ("commit, 1 in flight", "p50", "SOFAJRaft"): Bar("p50 at 1 in flight ≤ 1.0 ×", ratio=1.0),
     **{

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import signal
-import statistics
 import sys
 import tempfile
 import time
@@ -16,7 +15,7 @@ from typing import cast
 
 import msgspec
 
-from bench import report
+from bench import report, rounds
 from bench.driver import DriverError
 from bench.raft.bars import BARS
 from bench.raft.etcd import Etcd
@@ -31,22 +30,20 @@ SIDES: tuple[type[Members] | type[SofaJRaft] | type[Etcd], ...] = (Members, Sofa
 RESUMED_S = 4.0  # after this, members that stood still have found out whether they still lead
 THROWN_AWAY_MAX = 2  # runs of a side in one measurement
 
-Rounds = dict[str, dict[str, list[float]]]  # side → metric → one figure for each round
+ROUNDS = 5
 
 
 def main(arguments: Sequence[str]) -> int:
     """Measure what the arguments name. 0: every bar holds; 1: one falls short; 2: nothing could be measured."""
     options = _options(arguments)
-    wanted = options.only or [""]
-    chosen = [scenario for scenario in SCENARIOS if any(name in scenario.name for name in wanted)]
+    chosen = rounds.chosen(SCENARIOS, options.only)
     if not chosen:
-        print(f"no such scenario; there are: {', '.join(scenario.name for scenario in SCENARIOS)}", file=sys.stderr)
         return 2
     effort = msgspec.structs.replace(QUICK if options.quick else Effort(), data=options.data)
     if options.seconds is not None:
         effort = msgspec.structs.replace(effort, seconds=options.seconds)
-    rounds = options.rounds or (1 if options.quick else 5)
-    remarks = [report.circumstances(rounds)]
+    count = options.rounds or (1 if options.quick else ROUNDS)
+    remarks = [report.circumstances(count)]
     rows: list[report.Row] = []
     try:
         with ExitStack() as opened:
@@ -57,49 +54,40 @@ def main(arguments: Sequence[str]) -> int:
                 if side.name == OURS or not options.without_rival
             }
             for scenario in chosen:
-                rows += _rows(
-                    scenario, _side_by_side(scenario, sides, rounds, effort, remarks), judged=not options.quick
+                figures = _side_by_side(scenario, sides, count, effort, remarks)
+                rows += rounds.rows(
+                    scenario.name, scenario.units, figures, ours=OURS, bars={} if options.quick else BARS
                 )
     except (DriverError, LineError, AnswerError) as error:
         print(error, file=sys.stderr)
         return 2
     if options.quick:
-        remarks.append("quick: everything is small, the figures mean nothing, no bar is judged")
+        remarks.append(rounds.QUICK_REMARK)
     return report.publish(rows, json_path=options.json, remarks=remarks)
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench raft", description=__doc__)
-    parser.add_argument(
-        "--only", action="append", metavar="SCENARIO", help="those whose name contains this; may be repeated"
-    )
-    parser.add_argument("--rounds", type=int, help="rounds of which the median counts (5)")
+    parser = rounds.parser("raft", __doc__, rounds=ROUNDS)
     parser.add_argument("--seconds", type=float, help="of load in a round (3)")
-    parser.add_argument("--quick", action="store_true", help="a smoke test: one tiny round, no bar is judged")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there too")
-    parser.add_argument("--data", type=Path, metavar="DIR", help="make the data directories there, on a real disk")
     parser.add_argument("--without-rival", action="store_true", help="measure nacosx alone")
     return parser.parse_args(arguments)
 
 
 def _side_by_side(
-    scenario: Scenario, sides: dict[str, Side], rounds: int, effort: Effort, remarks: list[str]
-) -> Rounds:
+    scenario: Scenario, sides: dict[str, Side], count: int, effort: Effort, remarks: list[str]
+) -> rounds.Figures:
     """Every side that can, once a round, the order turned round each time: a slow spell of the machine meets all."""
     able = {name: side for name, side in sides.items() if scenario.needs in side.able}
-    figures: Rounds = {name: {} for name in able}
+    figures: rounds.Figures = {name: {} for name in able}
     if scenario.needs != "fail_over":
         for side in able.values():
             for _ in range(effort.warm_ups):
                 scenario.measure(side, effort)
-    for number in range(rounds):
+    for number in range(count):
         for name in able if number % 2 == 0 else reversed(able):
             with _alone(able[name], sides.values()):
                 taken = _sound(scenario, name, able[name], effort, remarks)
-            for metric, figure in taken.items():
-                figures[name].setdefault(metric, []).append(figure)
-            shown = ", ".join(f"{metric} {report.number(figure)}" for metric, figure in taken.items())
-            print(f"{scenario.name} | {name} | {number + 1}/{rounds} | {shown}", file=sys.stderr, flush=True)
+            rounds.taken(figures, scenario.name, name, f"{number + 1}/{count}", taken)
     return figures
 
 
@@ -127,24 +115,3 @@ def _alone(side: Side, sides: Iterable[Side]) -> Iterator[None]:
             os.kill(pid, signal.SIGCONT)
         if others:
             time.sleep(RESUMED_S)
-
-
-def _rows(scenario: Scenario, figures: Rounds, *, judged: bool) -> list[report.Row]:
-    """A row for each metric and each rival; ours alone where there is none."""
-    rows: list[report.Row] = []
-    rivals: list[str | None] = [side for side in figures if side != OURS]
-    for metric, unit in scenario.units.items():
-        for rival in rivals or [None]:
-            bar = BARS.get((scenario.name, metric, rival or "")) if judged else None
-            rows.append(
-                report.row(
-                    scenario.name,
-                    metric,
-                    unit,
-                    ours=statistics.median(figures[OURS][metric]),
-                    rival=statistics.median(figures[rival][metric]) if rival else None,
-                    rival_name=rival,
-                    bars={(scenario.name, metric): bar} if bar else {},
-                )
-            )
-    return rows

@@ -7,11 +7,10 @@ import os
 import statistics
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import msgspec
 
-from bench import report
+from bench import report, rounds
 from bench.serve import requests
 from bench.serve.bars import BARS
 from bench.serve.closed_loop import AnswerError, LineError
@@ -24,16 +23,14 @@ from bench.serve.startup import StartUp
 
 SCENARIOS: tuple[Scenario, ...] = (*requests.SCENARIOS, ServicePush(), ConfigPush(), Memory(), StartUp())
 
-Rounds = dict[str, list[float]]  # metric → one figure for each round
+ROUNDS = 3
 
 
 def main(arguments: Sequence[str]) -> int:
     """Measure what the arguments name. 0: every bar holds; 1: one falls short; 2: nothing could be measured."""
     options = _options(arguments)
-    wanted = options.only or [""]
-    chosen = [scenario for scenario in SCENARIOS if any(name in scenario.name for name in wanted)]
+    chosen = rounds.chosen(SCENARIOS, options.only)
     if not chosen:
-        print(f"no such scenario; there are: {', '.join(scenario.name for scenario in SCENARIOS)}", file=sys.stderr)
         return 2
     if not {SERVER_CORE, LOAD_CORE} <= os.sched_getaffinity(0):
         print(f"server and load need cores {SERVER_CORE} and {LOAD_CORE} each for themselves", file=sys.stderr)
@@ -45,18 +42,18 @@ def main(arguments: Sequence[str]) -> int:
     effort = msgspec.structs.replace(QUICK if options.quick else Effort(), data=options.data)
     if options.seconds is not None:
         effort = msgspec.structs.replace(effort, seconds=options.seconds)
-    rounds = options.rounds or (1 if options.quick else 3)
+    count = options.rounds or (1 if options.quick else ROUNDS)
     rows: list[report.Row] = []
-    remarks = [_circumstances(rounds, effort)]
+    remarks = [_circumstances(count, effort)]
     try:
         for scenario in chosen:
-            figures = _side_by_side(scenario, sides, rounds, effort, remarks)
+            figures = _side_by_side(scenario, sides, count, effort, remarks)
             rows += _rows(scenario, figures, judged=not options.quick)
     except (UnsoundError, LineError, AnswerError) as error:
         print(f"{scenario.name}: {error}", file=sys.stderr)
         return 2
     if options.quick:
-        remarks.append("quick: everything is small, the figures mean nothing, no bar is judged")
+        remarks.append(rounds.QUICK_REMARK)
     return report.publish(rows, json_path=options.json, remarks=remarks)
 
 
@@ -71,15 +68,8 @@ def _obtainable(rival: Contender) -> bool:
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench serve", description=__doc__)
-    parser.add_argument(
-        "--only", action="append", metavar="SCENARIO", help="those whose name contains this; may be repeated"
-    )
-    parser.add_argument("--rounds", type=int, help="rounds of which the median counts (3)")
+    parser = rounds.parser("serve", __doc__, rounds=ROUNDS)
     parser.add_argument("--seconds", type=float, help="of load in a round (3)")
-    parser.add_argument("--quick", action="store_true", help="a smoke test: one tiny round, no bar is judged")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there too")
-    parser.add_argument("--data", type=Path, metavar="DIR", help="make the data directories there, on a real disk")
     side = parser.add_mutually_exclusive_group()
     side.add_argument("--without-rival", action="store_true", help="measure nacosx alone")
     side.add_argument("--rival-only", action="store_true", help="measure the rival alone")
@@ -87,18 +77,15 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _side_by_side(
-    scenario: Scenario, sides: Sequence[Contender], rounds: int, effort: Effort, remarks: list[str]
-) -> dict[str, Rounds]:
+    scenario: Scenario, sides: Sequence[Contender], count: int, effort: Effort, remarks: list[str]
+) -> rounds.Figures:
     """Every side once a round, the order turned round each time: a slow spell of the machine meets both."""
-    figures: dict[str, Rounds] = {side.name: {metric: [] for metric in scenario.units} for side in sides}
-    for number in range(rounds):
+    figures: rounds.Figures = {side.name: {} for side in sides}
+    for number in range(count):
         for side in sides if number % 2 == 0 else reversed(sides):
             taken, reasons = _sound(scenario, side, effort)
-            for metric, figure in taken.items():
-                figures[side.name][metric].append(figure)
             remarks += [f"{scenario.name}, a run of {side.name} thrown away: {reason}" for reason in reasons]
-            shown = ", ".join(f"{metric} {report.number(figure)}" for metric, figure in taken.items())
-            print(f"{scenario.name} | {side.name} | {number + 1}/{rounds} | {shown}", file=sys.stderr, flush=True)
+            rounds.taken(figures, scenario.name, side.name, f"{number + 1}/{count}", taken)
     return figures
 
 
@@ -114,7 +101,7 @@ def _sound(scenario: Scenario, side: Contender, effort: Effort) -> tuple[dict[st
                 raise
 
 
-def _rows(scenario: Scenario, figures: dict[str, Rounds], *, judged: bool) -> list[report.Row]:
+def _rows(scenario: Scenario, figures: rounds.Figures, *, judged: bool) -> list[report.Row]:
     def median(side: Contender, metric: str) -> float | None:
         return statistics.median(figures[side.name][metric]) if side.name in figures else None
 
@@ -132,5 +119,5 @@ def _rows(scenario: Scenario, figures: dict[str, Rounds], *, judged: bool) -> li
     ]
 
 
-def _circumstances(rounds: int, effort: Effort) -> str:
-    return f"{report.circumstances(rounds)} of {effort.seconds:g} s"
+def _circumstances(count: int, effort: Effort) -> str:
+    return f"{report.circumstances(count)} of {effort.seconds:g} s"
