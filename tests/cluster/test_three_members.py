@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import resource
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 from tests.cluster.members import Cluster, Member
 from tests.cluster.writers import Writer, Writers
 from tests.server import wait_until
+from tests.small_disk import small_disk_at
 
 SEED = 5
 FULL_S_MAX = 30
@@ -127,15 +127,8 @@ def limit_files(member: Member, size: int) -> None:
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """The data of member 1: room for two segments of the log, and for rows."""
-    data = tmp_path / "1" / "data"
-    data.mkdir(parents=True)
-    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=320m", "none", data], capture_output=True, check=False)
-    if mount.returncode:
-        pytest.skip(f"no file system may be mounted here: {mount.stderr.decode().strip()}")
-    try:
-        yield data
-    finally:
-        subprocess.run(["umount", data], check=True)
+    with small_disk_at(tmp_path / "1" / "data", "320m") as disk:
+        yield disk
 
 
 def fill(disk: Path) -> Path:

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import resource
-import subprocess
 from collections.abc import Callable, Iterator
 from hashlib import md5
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 
 from tests.durability.load import Connection
 from tests.server import ServerProcess, wait_until
+from tests.small_disk import small_disk_at
 
 CONFIGS_MAX = 5000
 
@@ -86,17 +86,8 @@ class Publisher:
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """256 MiB: a segment of the log, and rows several times as large."""
-    mounted = tmp_path / "disk"
-    mounted.mkdir()
-    mount = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=256m", "none", mounted], capture_output=True, check=False
-    )
-    if mount.returncode:
-        pytest.skip(f"no file system may be mounted here: {mount.stderr.decode().strip()}")
-    try:
-        yield mounted
-    finally:
-        subprocess.run(["umount", mounted], check=True)
+    with small_disk_at(tmp_path / "disk", "256m") as disk:
+        yield disk
 
 
 @pytest.mark.slow

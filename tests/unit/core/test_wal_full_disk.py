@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import resource
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 
 from nacosx._core.wal import Wal
 from tests.models.wal import SlowEntry, read_log
+from tests.small_disk import small_disk_at
 from tests.wal_directory import entries, recovered, settle, stored
 
 SEGMENT_BYTES = 64 << 10
@@ -21,17 +21,8 @@ SEGMENT_BYTES = 64 << 10
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """512 KiB."""
-    mounted = tmp_path / "disk"
-    mounted.mkdir()
-    mount = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=512k", "none", mounted], capture_output=True, check=False
-    )
-    if mount.returncode:
-        pytest.skip(f"no file system may be mounted here: {mount.stderr.decode().strip()}")
-    try:
-        yield mounted
-    finally:
-        subprocess.run(["umount", mounted], check=True)
+    with small_disk_at(tmp_path / "disk", "512k") as disk:
+        yield disk
 
 
 def fill(wal: Wal, acknowledged: list[SlowEntry]) -> int:
