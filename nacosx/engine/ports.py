@@ -42,7 +42,7 @@ class Datagrams(Protocol):
 
 OnDurable = Callable[[int, OSError | None], None]
 
-# Alone there are no elections. A group of more members begins its first one at the next term.
+# Of entries whose writer names no term; in it are those that a server wrote before it was a group of one.
 TERM_ALONE = 1
 
 
