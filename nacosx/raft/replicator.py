@@ -181,7 +181,7 @@ class Replicator:
     # --- answers -----------------------------------------------------------------------------------------------------
 
     def on_append_reply(self, reply: AppendEntriesReply) -> bool:
-        """True: match_index has changed."""
+        """True: match_index has changed, or only now is it known that there is nothing left to send."""
         if not reply.success:
             return reply.sequence >= self.required_next_sequence and self._on_refused(reply)
         if reply.last_index > self._member.log.last_index:
@@ -199,6 +199,7 @@ class Replicator:
                 self.inflight_bytes -= size
         elif reply.sequence >= self.required_next_sequence and self.state is PROBE:
             self._become(REPLICATE)
+            return changed or self.next_index > self._member.log.last_index
         elif self.state is SNAPSHOT and self.match_index + 1 >= self._member.log.first_index:
             self._become(PROBE)
         return changed

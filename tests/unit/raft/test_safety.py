@@ -174,7 +174,7 @@ class Chaos:
             self.cluster.install_snapshot(name)
 
     def heal(self) -> None:
-        """Everybody runs and hears everybody: one leads, commits, and all its members have the same."""
+        """Everybody runs and hears everybody: one leads, ends what it has begun, commits, and all its members have the same."""
         cluster = self.cluster
         for name in NAMES:
             if not cluster.members[name].alive:
@@ -188,10 +188,10 @@ class Chaos:
                 cluster.install_snapshot(name)
         cluster.check()
         leader = cluster.leader
+        assert not leader.changing, "a change of the members waits for something, and nothing happens"
         index = leader.propose([b"last"])
         cluster.run(500)
         assert cluster.committed[index].data == b"last"
-        assert not leader.changing
         for name in Members(leader.configuration).all:
             state = cluster.members[name].state
             assert state == [cluster.committed[entry.index] for entry in state]
