@@ -122,7 +122,8 @@ class Host:
         if self.process is not None:
             self.process.end()
             self._log.crash(survives)
-            self._ticker.wheel.stop()
+            for timeout in self._ticker.wheel.stop():
+                timeout.cancel()  # else it keeps the process for ever: no collector sees what a timeout holds
             self.process = None
 
     @property
