@@ -41,25 +41,40 @@ class Patience:
 
 
 class TargetPriority:
-    """The priority that is enough to stand: at first the highest of the group, then by and by less."""
+    """The priority that is enough to stand: at first the highest of the group, then by and by less.
 
-    __slots__ = ("_decay_gap", "_missed", "_target", "_version")
+    A member of priority 0 is not to lead, but it votes, so the longest log of a majority may be its own: then nobody else can
+    be elected ever again. In SOFAJRaft such a group is lost. Here that member stands after two waits in which it refused
+    somebody for the longer log; what it alone has reaches the others, and it hands over (`Leading.hands_over`).
+    """
+
+    __slots__ = ("_decay_gap", "_missed", "_missing", "_target", "_vain", "_version")
 
     def __init__(self, decay_gap: int) -> None:
         self._decay_gap = decay_gap
         self._target = 0
         self._missed = 0  # elections that somebody of a higher priority should have won
+        self._missing = False  # in this wait a voter stood that has not got what this member has
+        self._vain = 0  # waits in a row in which one did
         self._version: Members | None = None
 
     def reset(self) -> None:
         """There is a leader."""
         self._version = None
+        self._missing = False
+        self._vain = 0
+
+    def refused(self) -> None:
+        """A voter stood whose log lacks what that of this member has."""
+        self._missing = True
 
     def allows(self, member: str, members: Members) -> bool:
         """Asked once in each wait that nobody ended."""
         priority = members.priorities.get(member, PRIORITY_DISABLED)  # one that leaves has none
-        if priority in (PRIORITY_DISABLED, PRIORITY_NOT_ELECTED):
-            return priority == PRIORITY_DISABLED
+        if priority == PRIORITY_DISABLED:
+            return True
+        if priority == PRIORITY_NOT_ELECTED:
+            return self._needed()
         if self._version is not members:
             self._version, self._missed = members, 0
             self._target = max(members.priorities.values())
@@ -69,6 +84,11 @@ class TargetPriority:
         if self._missed % 2 == 0:  # they had this wait and the one before it
             self._target = max(self._target - max(self._decay_gap, self._target // 5), PRIORITY_MIN)
         return priority >= self._target
+
+    def _needed(self) -> bool:
+        missing, self._missing = self._missing, False
+        self._vain = self._vain + 1 if missing else 0
+        return self._vain >= 2
 
 
 class Candidacy:

@@ -10,6 +10,7 @@ import enum
 from nacosx._core.entry import NO_OP, Configuration
 from nacosx.raft.ballot_box import BallotBox
 from nacosx.raft.errors import EBUSY, EINVAL, RaftError
+from nacosx.raft.member import PRIORITY_NOT_ELECTED
 from nacosx.raft.membership import CatchingUp, Members, first_step
 from nacosx.raft.messages import (
     AppendEntriesReply,
@@ -30,8 +31,10 @@ class Over(enum.Enum):
 
 
 class Leading:
-    def __init__(self, member: MemberState) -> None:
+    def __init__(self, member: MemberState, *, hands_over: bool = False) -> None:
+        """`hands_over`: to the first who can lead; it is not to lead itself, and nobody else could be elected."""
         self._member = member
+        self._hands_over = hands_over
         self.term_index = member.log.last_index + 1  # the first entry of this term
         self.replicators: dict[str, Replicator] = {}
         self.ballots = BallotBox(member.members.quorum, self.term_index)
@@ -148,6 +151,8 @@ class Leading:
                 self.transfer = None
             else:
                 self._maybe_time_out_now()
+        elif self._hands_over and not self.changing and member.commit_index >= self.term_index:
+            self._hand_over(since_ms)
         if self.catching_up is not None and any(
             self.replicators[voter].heard_ms < since_ms for voter in self.catching_up.waiting
         ):
@@ -214,6 +219,8 @@ class Leading:
             wanted = Members(target)
         except ValueError as error:
             raise RaftError(EINVAL, str(error)) from error
+        if not wanted.leadable:
+            raise RaftError(EINVAL, "none of them may lead: all are of priority 0")
         # Before an entry of this term is committed, a change of an earlier leader may still be (thesis §4.1, erratum).
         if self.changing or self.transfer is not None or member.commit_index < self.term_index:
             raise RaftError(EBUSY, "the members or the leader are being changed")
@@ -312,6 +319,24 @@ class Leading:
         self.transfer = Transfer(to, member.now_ms + member.options.election_timeout_ms)
         self._maybe_time_out_now()
 
+    def _hand_over(self, since_ms: int) -> None:
+        """To who has most of those that may lead and were heard of since then."""
+        able = [one for one in self._electable() if one.state is REPLICATE and one.heard_ms >= since_ms]
+        if able:
+            self.transfer_to(max(able, key=self._preference).id)
+
+    def _electable(self) -> list[Replicator]:
+        """Of the voters."""
+        members = self._member.members
+        return [
+            self.replicators[voter]
+            for voter in members.quorum.voters
+            if voter in self.replicators and members.priorities[voter] != PRIORITY_NOT_ELECTED
+        ]
+
+    def _preference(self, replicator: Replicator) -> tuple[int, int]:
+        return replicator.match_index, self._member.members.priorities[replicator.id]
+
     def _maybe_time_out_now(self) -> None:
         assert self.transfer is not None
         member, to = self._member, self.transfer.to
@@ -325,8 +350,8 @@ class Leading:
         for asker, request in self.reads.refused():
             self._answer(asker, request, None)
         member = self._member
-        electable = [self.replicators[voter] for voter in member.members.quorum.voters if voter in self.replicators]
+        electable = self._electable()
         if wake and electable:
-            heir = max(electable, key=lambda replicator: replicator.match_index)
+            heir = max(electable, key=self._preference)
             if heir.match_index >= member.commit_index:
                 member.send(heir.id, TimeoutNow(member.term))

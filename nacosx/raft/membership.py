@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from nacosx._core.entry import Configuration, Entry
-from nacosx.raft.member import parse
+from nacosx.raft.member import PRIORITY_NOT_ELECTED, parse
 from nacosx.raft.quorum import Quorum
 
 
 class Members:
     """A configuration, read."""
 
-    __slots__ = ("all", "configuration", "joint", "learners", "priorities", "quorum", "voters")
+    __slots__ = ("all", "configuration", "joint", "leadable", "learners", "priorities", "quorum", "voters")
 
     def __init__(self, configuration: Configuration) -> None:
         """ValueError when a member of it is not one."""
@@ -31,6 +31,7 @@ class Members:
         self.learners = frozenset(learners) - self.voters
         self.all = self.voters | self.learners
         self.joint = bool(old_peers)
+        self.leadable = any(member.priority != PRIORITY_NOT_ELECTED for member in peers)
 
 
 def first_step(current: Configuration, target: Configuration) -> Configuration:

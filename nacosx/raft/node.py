@@ -201,8 +201,8 @@ class Node(MemberState):
         """The operator's last resort, where no quorum is left: from now on these are the members. Two halves of a group that
         are both told so are two groups. RaftError: EINVAL."""
         try:
-            if configuration.old_peers or not Members(configuration).voters:
-                raise ValueError("a group has voters, and no old ones")
+            if configuration.old_peers or not Members(configuration).leadable:
+                raise ValueError("a group has voters, one that may lead among them, and no old ones")
         except ValueError as error:
             raise RaftError(EINVAL, str(error)) from error
         self.configurations.imposed = configuration
@@ -354,6 +354,8 @@ class Node(MemberState):
             self._become_follower(message.term, "")
         log = self.log
         up_to_date = (message.last_term, message.last_index) >= (log.last_term, log.last_index)  # §5.4.1
+        if not up_to_date and sender in self.members.voters:
+            self._target_priority.refused()
         if message.pre:
             granted = up_to_date and message.term > self.term
             self.send(sender, RequestVoteReply(message.term if granted else self.term, granted, True))
@@ -410,10 +412,12 @@ class Node(MemberState):
     # --- roles -------------------------------------------------------------------------------------------------------
 
     def _become_leader(self) -> None:
-        self._candidacy = None
+        candidacy, self._candidacy = self._candidacy, None
+        assert candidacy is not None
+        stands_in = self.members.priorities.get(self.id) == PRIORITY_NOT_ELECTED and not candidacy.transfer
         self.role, self.leader = LEADER, self.id
         self._target_priority.reset()
-        self._leading = Leading(self)
+        self._leading = Leading(self, hands_over=stands_in)
         self._leading.begin()
         self._leading.on_stable()
 

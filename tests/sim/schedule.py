@@ -47,8 +47,7 @@ def script_of(seed: int, *, steps: int = STEPS, nodes: int = 0) -> Script:
         drift=draw.choice((0, 10, 40)),
         lease_reads=lease_reads,
         snapshot_entries=draw.choice((0, 0, 3, 8, 20)),
-        # Of two voters of whom one may not be elected, that one may have an entry more, and then neither ever is.
-        priorities=draw.random() < 0.2 and "members" not in troubles,
+        priorities=draw.random() < 0.2,
         short=draw.random() < 0.4,
     )
     return Script(settings, tuple(Schedule(draw, settings, troubles).actions(steps)))
@@ -204,7 +203,7 @@ class Schedule:
     def _flip(self) -> Trouble:
         # A log with a flipped bit is no log any more: that costs one member, and no cluster survives more than a minority.
         settings = self._settings
-        spared = self._flipped or settings.spares or settings.priorities
+        spared = self._flipped or settings.spares
         what = "snapshot" if spared else self._draw.choice(("log", "snapshot"))
         self._flipped = self._flipped or what == "log"
         return Trouble([("flip", self._number(), what)])

@@ -154,10 +154,13 @@ def test_no_change_before_an_entry_of_the_own_term_is_committed(with_logs: Logs)
 
 @pytest.mark.parametrize(
     "configuration",
-    [Configuration([]), Configuration(["a"], [], ["b"]), Configuration(["a:b"]), Configuration(["a"], ["b:-1"])],
+    [
+        *(Configuration([]), Configuration(["a"], [], ["b"]), Configuration(["a:b"]), Configuration(["a"], ["b:-1"])),
+        Configuration(["a:0", "b:0"]),
+    ],
 )
 def test_a_configuration_that_is_none_is_refused(configuration: Configuration) -> None:
-    """EINVAL: without voters, with old ones, with a priority that is no number."""
+    """EINVAL: without voters, with old ones, with a priority that is no number, with nobody who may lead."""
     cluster = led("a", "b", "c")
     for ask in (cluster.node("a").change, cluster.node("b").reset_peers):
         if configuration.learners and ask == cluster.node("b").reset_peers:
