@@ -271,7 +271,7 @@ class RaftCluster:
         source = self.members[offer[0]]
         if not source.alive or source.snapshot.index != offer[1].last_index:
             member.node.snapshot_failed()
-        elif member.node.snapshot_wanted == offer:
+        elif (wanted := member.node.snapshot_wanted) is not None and wanted[1].last_index == offer[1].last_index:
             member.snapshot = source.snapshot
             member.state = list(source.snapshot.state)
             member.disk.reset(source.snapshot.index + 1)

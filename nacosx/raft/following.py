@@ -141,13 +141,18 @@ class Following:
             durable = min(member.commit_index, member.log.stable_index)
             member.send(sender, InstallSnapshotReply(member.term, True, durable))
             return
-        offer = self.wanted()
-        if offer is None or (offer[0], offer[1].last_index) != (sender, message.last_index):
-            self._offer = (sender, message)
-            self.offered = True
+        wanted = self.wanted()
+        fetched_index = 0 if wanted is None else wanted[1].last_index
+        if message.last_index < fetched_index:  # of another leader; what is on its way reaches further (SOFAJRaft, too)
+            member.send(sender, InstallSnapshotReply(member.term, False, message.last_index))
+            return
+        # Of the same entry it is the same snapshot: it goes on coming from where it comes, and this leader hears of its end.
+        self._offer = (sender, message)
+        self.offered = self.offered or message.last_index > fetched_index
 
     def wanted(self) -> tuple[str, InstallSnapshot] | None:
-        """The offer that is being fetched. It is dropped when the log has come as far by itself meanwhile."""
+        """The offer that is being fetched, of the newest snapshot so far. It is dropped when the log has come as far by itself
+        meanwhile."""
         if self._offer is None:
             return None
         offered, log = self._offer[1], self._member.log

@@ -8,6 +8,7 @@ than it may, and takes its place among its own before anything else changes.
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -59,6 +60,7 @@ class SnapshotExecutor:
         self._served_index = 0  # the one that others fetch
         self._served = 0  # how often
         self.task: asyncio.Task[None] | None = None
+        self._offer: tuple[str, InstallSnapshot] | None = None  # what `task` is to install
         self._group = group
         self._machine = machine
         self._caller = caller
@@ -142,30 +144,50 @@ class SnapshotExecutor:
             self.begin()
 
     def install(self, leader: str, offer: InstallSnapshot) -> None:
-        """Fetches what the leader offers; the rules hear of the end. Offers meanwhile are refused."""
+        """Fetches what the leader offers; the rules hear of the end. A newer offer takes the place of one that is being
+        fetched; one that comes while a snapshot is taken is refused."""
         if self.task is None:
-            self.task = self._loop.create_task(self._install(leader, offer))
+            self._offer = leader, offer
+            self.task = self._loop.create_task(self._install())
+        elif self._offer is not None:
+            self._offer = leader, offer
         else:
             self._failed()
 
-    async def _install(self, leader: str, offer: InstallSnapshot) -> None:
+    async def _install(self) -> None:
+        try:
+            while (offer := self._offer) is not None:
+                await self._install_offered(*offer)
+                if self._offer is offer:
+                    self._offer = None
+        finally:
+            self.task = None
+
+    async def _install_offered(self, leader: str, offer: InstallSnapshot) -> None:
         started_ms = self._clock.monotonic_ms()
         try:
             snapshot = await self._fetch(leader, offer)
             await self._quiet()
             wanted = self._node.snapshot_wanted
-            if wanted is None or wanted[1].last_index != snapshot.index:
-                self._failed()  # the log was faster
+            if (
+                wanted is None or wanted[1].last_index != snapshot.index
+            ):  # the log was faster, or a newer one is offered
+                self._give_up(offer)
                 return
             self._entries.reset(snapshot.index + 1)  # io
         except (OSError, ValueError) as error:
             log.warning("the snapshot at %d of %s was not installed: %s", offer.last_index, leader, error)
-            self._failed()
+            self._give_up(offer)
         else:
             self._adopt(snapshot, offer)
             self._metrics.fsm_snapshot_load.add(self._clock.monotonic_ms() - started_ms)
-        finally:
-            self.task = None
+
+    def _give_up(self, offer: InstallSnapshot) -> None:
+        if not self._superseded(offer):
+            self._failed()
+
+    def _superseded(self, offer: InstallSnapshot) -> bool:
+        return self._offer is not None and self._offer[1] is not offer
 
     def _adopt(self, snapshot: Snapshot, offer: InstallSnapshot) -> None:
         try:
@@ -200,6 +222,8 @@ class SnapshotExecutor:
                 await self._in_thread(incoming.write, chunk)
                 offset += len(chunk)
                 await self._throttle(len(chunk))
+                if self._superseded(offer):
+                    raise OSError(errno.ECANCELED, "a newer one is offered")
             snapshot: Snapshot = await self._in_thread(incoming.finish)
         except BaseException:
             incoming.discard()

@@ -383,6 +383,27 @@ async def test_a_snapshot_comes_no_faster_than_it_may() -> None:
     assert away.machine.words == leader.machine.words
 
 
+@story
+async def test_a_newer_snapshot_takes_the_place_of_one_that_is_being_fetched() -> None:
+    """Neither is lost: else a follower on a slow way would never get one from a leader that takes them often."""
+    cluster, leader, away = await one_away(
+        Limits(snapshot_entries=20, snapshot_chunk_bytes=50, snapshot_bytes_per_s_max=200)
+    )
+    await cluster.advance(500)
+    fetching = away.group.snapshot_task
+    assert fetching is not None
+    for number in range(30):
+        await cluster.propose(leader, f"later{number}")
+    await leader.group.snapshot()
+    newest = max(leader.snapshots.kept)
+    await cluster.advance(2000)
+    assert away.group.snapshot_task is fetching
+    await cluster.advance(6000)
+    assert list(away.snapshots.kept) == [newest]
+    assert away.group.metrics.fsm_snapshot_load.count == 1
+    assert away.machine.words == leader.machine.words
+
+
 def test_a_snapshot_that_the_machine_cannot_read_halts_the_member(caplog: pytest.LogCaptureFixture) -> None:
     async def tell() -> None:
         cluster, _, away = await one_away(Limits(snapshot_entries=20))

@@ -428,6 +428,28 @@ def test_an_offer_is_dropped_when_the_log_was_faster(with_logs: Logs) -> None:
         node.snapshot_installed(3, 4)
 
 
+def test_of_two_offers_the_newer_is_fetched(with_logs: Logs) -> None:
+    """§7: one is on its way already; an older one is refused, and of the same entry the newest leader hears of the end."""
+    cluster = with_logs(a=[1], b=[], c=[], watched=False)
+    node, members = cluster.node("a"), Configuration(["a", "b", "c"])
+    node.step("b", InstallSnapshot(4, 5, 4, members), 0)
+    sent(cluster, "a")
+    cluster.readies.clear()
+    node.step("b", InstallSnapshot(4, 3, 4, members), 0)
+    assert sent(cluster, "a") == [("b", InstallSnapshotReply(4, False, 3))]
+    node.step("c", InstallSnapshot(6, 5, 4, members), 0)
+    assert sent(cluster, "a") == []
+    assert not [ready for _, ready in cluster.readies if ready.snapshot is not None]
+    assert node.snapshot_wanted == ("c", InstallSnapshot(6, 5, 4, members))
+    newer = InstallSnapshot(6, 8, 6, members)
+    node.step("c", newer, 0)
+    cluster.settle()
+    assert cluster.members["a"].offer == node.snapshot_wanted == ("c", newer)
+    cluster.members["a"].disk.reset(9)
+    node.snapshot_installed(8, 6)
+    assert sent(cluster, "a") == [("c", InstallSnapshotReply(6, True, 8))]
+
+
 def test_a_snapshot_that_was_not_installed_is_offered_again() -> None:
     """§7: with patience, and the follower keeps its leader meanwhile."""
     cluster = led("a", "b", "c")
