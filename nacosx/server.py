@@ -362,6 +362,12 @@ class Server:
         self._rows.close()
         self._lock.release()
 
+    def tell_metrics(self) -> None:
+        """Writes the numbers of every group to the log."""
+        for group in self._raft:
+            numbers = ", ".join(f"{name} {number}" for name, number in group.metrics.numbers().items())
+            logger.info("metrics of the group %s: %s", group.name, numbers)
+
 
 def shown_state(settings: Settings, port: int) -> ServerState:
     """What GET /v1/console/server/state shows of the settings."""
@@ -431,6 +437,7 @@ async def serve(settings: Settings) -> int:
     except START_ERRORS as error:
         print(f"nacosx cannot start: {error}", file=sys.stderr)
         return 1
+    loop.add_signal_handler(signal.SIGUSR2, server.tell_metrics)  # SOFAJRaft's signal for it
     # What lives now lives long: the collector need not look at it again.
     gc.collect()
     gc.freeze()

@@ -15,7 +15,7 @@ import pytest
 
 from nacosx import __version__
 from nacosx.wire.listener import PREFACE
-from tests.server import ROOT, ServerProcess
+from tests.server import ROOT, ServerProcess, wait_until
 
 ENDS_S_MAX = 20
 
@@ -79,6 +79,16 @@ def test_a_signal_ends_it_in_order_even_with_a_client_connected(server: ServerPr
         server.stop(signum)
         assert idle.recv(1) == b""
     assert "Traceback" not in server.printed()
+
+
+def test_sigusr2_makes_it_tell_the_metrics_of_its_groups(server: ServerProcess) -> None:
+    server.start()
+    os.kill(server.pid, signal.SIGUSR2)
+    wait_until(lambda: "metrics of the group" in server.printed(), "they are told", ENDS_S_MAX)
+    [line] = [line for line in server.printed().splitlines() if "metrics of the group" in line]
+    for name in ("append-logs", "append-logs-count", "append-logs-bytes", "fsm-commit", "apply-task-overload-times"):
+        assert f" {name} " in line
+    server.stop()
 
 
 def test_a_grpc_port_of_ones_own_may_be_the_main_port(server: ServerProcess, tmp_path: Path) -> None:

@@ -79,6 +79,7 @@ class RaftLog:
         "snapshot_size",
         "snapshot_term",
         "stable_index",
+        "taken_bytes",
     )
 
     def __init__(
@@ -91,6 +92,7 @@ class RaftLog:
         self.snapshot_term = snapshot_term
         self.snapshot_size = snapshot_size  # bytes; 0: not known
         self.applied_index = snapshot_index
+        self.taken_bytes = 0  # data that were handed to the disk
         self._entries: list[Entry] = []
         self._ends: list[int] = []  # bytes of all data up to each of _entries, counted from some point
         self._appends: deque[_Append] = deque()
@@ -233,9 +235,11 @@ class RaftLog:
 
     def take(self) -> tuple[int | None, list[Entry]]:
         """What the disk has yet to do, once: (forget the entries above this one, then append these)."""
-        entries = self._entries[self._taken_index + 1 - self._first :]
+        begin = self._taken_index + 1 - self._first
+        entries = self._entries[begin:]
         cut, self._cut_index = self._cut_index, None
         if entries:
+            self.taken_bytes += self._ends[-1] - (self._ends[begin - 1] if begin else self._before_bytes)
             self._taken_index = self.last_index
             self._appends.append(_Append(self.last_index, self.last_term))
         return cut, entries

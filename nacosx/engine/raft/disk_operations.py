@@ -69,10 +69,12 @@ class DiskOperations:
                 self.log_storage.truncate_suffix(truncate_suffix, self._on_truncated)  # io
                 self._appends += 1
             if entries:
-                self.log_storage.append_entries(entries, partial(self._on_durable, entries[-1].term))  # io
+                self.log_storage.append_entries(
+                    entries, partial(self._on_durable, entries[-1].term, self._now_ms())
+                )  # io
                 self._appends += 1
-                self.metrics.append_logs += 1
                 self.metrics.append_logs_count += len(entries)
+                self.metrics.append_logs_bytes = self.node.log.taken_bytes
         except OSError as error:
             self._on_failure(error)
         except ValueError:
@@ -84,11 +86,13 @@ class DiskOperations:
     def _on_truncated(self, _: int, error: OSError | None) -> None:
         self._reported(error)
 
-    def _on_durable(self, term: int, last_index: int, error: OSError | None) -> None:
+    def _on_durable(self, term: int, since_ms: int, last_index: int, error: OSError | None) -> None:
         if error is not None or self._ended is not None:
             self._reported(error)
             return
-        self.node.stable(last_index, term, self._now_ms())
+        now_ms = self._now_ms()
+        self.metrics.append_logs.add(now_ms - since_ms)
+        self.node.stable(last_index, term, now_ms)
         if self._refusing is not None and not self._failed:
             log.warning("the log can be written again, %d writes were refused meanwhile", self._refused)
             self._refusing = None

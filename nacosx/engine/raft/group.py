@@ -43,7 +43,7 @@ from nacosx.engine.ticker import Ticker
 from nacosx.errors import PARAMETER_INVALID, SERVER, NacosError
 from nacosx.raft.errors import RaftError
 from nacosx.raft.log import RaftLog
-from nacosx.raft.messages import Message
+from nacosx.raft.messages import AppendEntries, Message
 from nacosx.raft.node import NEVER_MS, Node
 from nacosx.raft.options import Options
 from nacosx.raft.ready import HardState, Leadership, Ready, Role
@@ -307,6 +307,9 @@ class RaftGroup(DiskOperations, MemberOperations):
 
     def on_message(self, sender: str, message: Message) -> None:
         if self._ended is None:
+            if type(message) is AppendEntries:
+                self.metrics.handle_append_entries += 1
+                self.metrics.handle_append_entries_count += len(message.entries)
             self.node.step(sender, message, self._now_ms())
             if not self._scheduled:
                 self._schedule()
@@ -448,6 +451,9 @@ class RaftGroup(DiskOperations, MemberOperations):
                     if ready.messages and not self._unsaved:  # else they are as good as lost on the way
                         send, name = self._peers.send, self.name
                         for to, message in ready.messages:
+                            if type(message) is AppendEntries:
+                                self.metrics.replicate_entries += 1
+                                self.metrics.replicate_entries_count += len(message.entries)
                             send(to, name, message)
                     if ready.commit_index > caller.commit_index:
                         caller.commit_index = ready.commit_index
@@ -509,10 +515,10 @@ class RaftGroup(DiskOperations, MemberOperations):
 
     def _apply(self) -> None:
         caller, node = self._caller, self.node
-        before = caller.applied_index
+        before, since_ms = caller.applied_index, self._now_ms()
         caller.run(node.log)
         applied_index = caller.applied_index
-        self.metrics.fsm_apply_tasks += 1
+        self.metrics.fsm_commit.add(self._now_ms() - since_ms)
         self.metrics.fsm_apply_tasks_count += applied_index - before
         if applied_index <= node.commit_index:  # else replayed by a sole voter that does not lead yet
             node.applied(applied_index)

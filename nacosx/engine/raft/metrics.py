@@ -1,6 +1,6 @@
-"""What a group tells of itself, under the names of SOFAJRaft's NodeMetrics.
+"""What a group tells of itself, under the names of SOFAJRaft's NodeMetrics. SIGUSR2 makes a server write it to its log.
 
-What happens all the time is counted; what is seldom is measured, too: count, sum and largest.
+Everything is counted or measured once a batch, never once an entry.
 """
 
 from __future__ import annotations
@@ -29,15 +29,34 @@ class RaftMetrics:
     """Of one group."""
 
     __slots__ = (
-        *("append_logs", "append_logs_count", "apply_task_overload_times", "fsm_apply_tasks", "fsm_apply_tasks_count"),
-        *("fsm_snapshot_load", "fsm_snapshot_save", "read_index_rounds", "replicate_snapshot_bytes", "save_raft_meta"),
+        *(
+            "append_logs",
+            "append_logs_bytes",
+            "append_logs_count",
+            "apply_task_overload_times",
+            "fsm_apply_tasks_count",
+        ),
+        *(
+            "fsm_commit",
+            "fsm_snapshot_load",
+            "fsm_snapshot_save",
+            "handle_append_entries",
+            "handle_append_entries_count",
+        ),
+        *("read_index_rounds", "replicate_entries", "replicate_entries_count", "replicate_snapshot_bytes"),
+        "save_raft_meta",
     )
 
     def __init__(self) -> None:
-        self.append_logs = 0  # writes
+        self.append_logs = Measured()  # writes, until they are on disk
         self.append_logs_count = 0  # entries in them
-        self.fsm_apply_tasks = 0  # batches
+        self.append_logs_bytes = 0  # data of them
+        self.fsm_commit = Measured()  # batches that were applied
         self.fsm_apply_tasks_count = 0  # entries in them
+        self.replicate_entries = 0  # AppendEntries sent to one member, empty ones too
+        self.replicate_entries_count = 0  # entries in them
+        self.handle_append_entries = 0  # AppendEntries of the leader
+        self.handle_append_entries_count = 0  # entries in them
         self.fsm_snapshot_save = Measured()
         self.fsm_snapshot_load = Measured()
         self.save_raft_meta = Measured()

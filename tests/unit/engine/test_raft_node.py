@@ -64,6 +64,32 @@ async def test_who_does_not_lead_names_the_leader() -> None:
 
 
 @story
+async def test_latencies_are_those_of_the_disk_and_of_the_machine() -> None:
+    """In milliseconds, measured once a batch."""
+    cluster = Cluster("a")
+    alone = await cluster.leader()
+    before = alone.group.metrics.numbers()
+    alone.disk_works = False
+    told = alone.group.propose("slow")
+    await cluster.advance(300)
+    alone.disk_works = True
+    apply = alone.group._caller._apply
+
+    def slow(index: int, command: str) -> object:
+        cluster.time.clock.advance(20)
+        return apply(index, command)
+
+    alone.group._caller._apply = slow
+    await cluster.settle()
+    await told
+    after = alone.group.metrics.numbers()
+    assert after["append-logs"] == before["append-logs"] + 1
+    assert 250 <= after["append-logs-max"] <= 300
+    assert after["fsm-commit"] == before["fsm-commit"] + 1
+    assert after["fsm-commit-max"] == 20
+
+
+@story
 async def test_metrics_have_the_names_of_sofajraft() -> None:
     cluster = Cluster()
     leader = await cluster.leader()
@@ -73,7 +99,14 @@ async def test_metrics_have_the_names_of_sofajraft() -> None:
     assert numbers["fsm-apply-tasks-count"] == leader.group.applied_index
     assert numbers["apply-task-overload-times"] == 0
     assert numbers["save-raft-meta"] >= 1
-    assert {"save-raft-meta-total", "save-raft-meta-max", "fsm-snapshot-save", "append-logs"} <= numbers.keys()
+    assert {"save-raft-meta-total", "save-raft-meta-max", "fsm-snapshot-save", "append-logs-max"} <= numbers.keys()
+    assert numbers["append-logs-bytes"] > len("onetwo")
+    assert 2 <= numbers["append-logs"] <= numbers["append-logs-count"]
+    assert 2 <= numbers["fsm-commit"] <= numbers["fsm-apply-tasks-count"]
+    assert numbers["replicate-entries-count"] == 2 * leader.group.node.log.last_index
+    followers = [member.group.metrics.numbers() for member in await cluster.others()]
+    assert sum(each["handle-append-entries"] for each in followers) == numbers["replicate-entries"]
+    assert all(each["handle-append-entries-count"] == leader.group.node.log.last_index for each in followers)
 
 
 def test_a_process_may_hold_many_groups() -> None:
