@@ -89,6 +89,10 @@ class Namespaces:
                 self._namespaces.pop(namespace_id, None)
         return ()
 
+    def written(self, command: DurableCommand) -> object:
+        """What there is where a command has written, right after it was applied: what members of a group compare."""
+        return self._namespaces.get(command.id)
+
     def snapshot(self) -> bytes:
         return _encode(self.ordered())
 

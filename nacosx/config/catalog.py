@@ -62,6 +62,10 @@ class Catalog:
     def gray(self, key: ConfigKey, name: str) -> GrayConfig | None:
         return next((gray for gray in self.grays.get(key, ()) if gray.name == name), None)
 
+    def written(self, command: DurableCommand) -> object:
+        """What the state holds where a command has written, right after it was applied: what members of a group compare."""
+        return self.versions(command.key), self._config_id, self._history_id
+
     # --- changes -----------------------------------------------------------------------------------------------------
 
     def apply(self, command: DurableCommand) -> list[Event]:

@@ -182,6 +182,11 @@ class StateMachine(Protocol):
 
     def configuration_committed(self, configuration: Configuration, index: int) -> None: ...
 
+    def written(self, command: Any) -> bytes:
+        """What the state holds where the command has written, asked right after `apply` where there are other members: they
+        compare it. Equal states give equal bytes, in every process. A machine without this method is not asked."""
+        return b""
+
     def recovered(self, index: int, last_index: int) -> None:
         """At start, once: the state at `index` is there (0: the empty one) and the log reaches to `last_index`."""
         return
@@ -215,7 +220,7 @@ class Standing(msgspec.Struct, frozen=True):
     leader: str  # its id; empty when none is known
     configuration: Configuration  # without members: it belongs to no cluster yet
     applied_index: int
-    digest: int  # of everything applied up to there; members that applied the same have the same
+    digest: int  # of everything applied up to there and of what that did; members that hold the same have the same
     digests: dict[int, int]  # the same of some earlier indexes
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, get_args
 
 import msgspec
@@ -12,6 +13,7 @@ from nacosx.config import commands as config
 from nacosx.config.catalog import Catalog
 from nacosx.naming import commands as naming
 from nacosx.naming.registry import Registry
+from nacosx.naming.written import written
 
 # Commands are msgpack maps tagged in the member `command`. Maps and not arrays, because a log outlives the version that
 # wrote it: a member added later, with a default, reads old entries; a member no longer known is skipped.
@@ -21,6 +23,7 @@ CONFIG_COMMANDS: frozenset[type[Any]] = frozenset(get_args(config.DurableCommand
 NAMING_COMMANDS: frozenset[type[Any]] = frozenset(get_args(naming.DurableCommand))
 
 encode = msgspec.msgpack.Encoder().encode
+_encode_written = msgspec.msgpack.Encoder(order="deterministic").encode
 _decoder: msgspec.msgpack.Decoder[DurableCommand] = msgspec.msgpack.Decoder(DurableCommand)
 
 
@@ -32,7 +35,7 @@ def decode(data: bytes) -> DurableCommand:
 class Rooms:
     """The durable state behind one log: dispatches commands to the room that knows them, snapshots and restores all."""
 
-    __slots__ = ("_apply", "_snapshots", "catalog", "namespaces", "registry")
+    __slots__ = ("_apply", "_snapshots", "_written", "catalog", "namespaces", "registry")
 
     def __init__(self, registry: Registry, catalog: Catalog, namespaces_: namespaces.Namespaces) -> None:
         self.registry = registry
@@ -48,10 +51,19 @@ class Rooms:
             **dict.fromkeys(CONFIG_COMMANDS, catalog.apply),
             **dict.fromkeys(get_args(namespaces.DurableCommand), namespaces_.apply),
         }
+        self._written: dict[type[Any], Callable[[Any], object]] = {
+            **dict.fromkeys(NAMING_COMMANDS, partial(written, registry)),
+            **dict.fromkeys(CONFIG_COMMANDS, catalog.written),
+            **dict.fromkeys(get_args(namespaces.DurableCommand), namespaces_.written),
+        }
 
     def apply(self, command: DurableCommand) -> Sequence[Any]:
         """The events. NacosError when refused: then nothing has changed."""
         return self._apply[type(command)](command)
+
+    def written(self, command: DurableCommand) -> bytes:
+        """What the durable state holds where the command has written, right after it was applied."""
+        return _encode_written(self._written[type(command)](command))
 
     def snapshot(self) -> dict[str, bytes]:
         """Room name → its snapshot."""

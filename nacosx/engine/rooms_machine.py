@@ -63,6 +63,9 @@ class RoomsMachine(StateMachine):
             if index > self._rows_index and type(command) in CONFIG_COMMANDS:
                 self._row_events += events
 
+    def written(self, command: DurableCommand) -> bytes:
+        return self._rooms.written(command)
+
     def batch_applied(self, index: int, replayed: bool) -> None:
         if self._row_events:
             events, self._row_events = self._row_events, []

@@ -62,8 +62,8 @@ class Registry:
     """Everything the room knows. Read it freely; change it by `apply` only."""
 
     __slots__ = (
-        "_durable_switches",
         "clients",
+        "durable_switches",
         "empty",
         "gone",
         "groups",
@@ -86,7 +86,7 @@ class Registry:
         self.metadata: dict[ServiceKey, ServiceMetadata] = {}
         self.overlays: dict[ServiceKey, dict[InstanceKey, InstanceOverlay]] = {}
         self.switches = Switches()
-        self._durable_switches = self.switches
+        self.durable_switches = self.switches  # those without overrides
         self.empty: dict[ServiceKey, int] = {}  # service without publishers → since when, wall ms
         # Metadata of a dropped service, overlay of a withdrawn instance → since when, wall ms. See `ForgetMetadata`.
         self.gone: dict[ServiceKey | tuple[ServiceKey, InstanceKey], int] = {}
@@ -149,7 +149,7 @@ class Registry:
             case ForgetMetadata():
                 return self._forget(command)
             case UpdateSwitch():
-                self._durable_switches = switch_entries.updated(self._durable_switches, command.entry, command.value)
+                self.durable_switches = switch_entries.updated(self.durable_switches, command.entry, command.value)
                 self._set_switches(switch_entries.updated(self.switches, command.entry, command.value))
                 return []
 
@@ -207,7 +207,7 @@ class Registry:
                     ),
                     key=lambda row: row[0],
                 ),
-                self._durable_switches,
+                self.durable_switches,
             )
         )
 
@@ -215,7 +215,7 @@ class Registry:
         """Becomes what the snapshot says; nothing ephemeral survives. Raises ValueError when it cannot be read."""
         snapshot = decode_snapshot(data)
         Registry.__init__(self)
-        self._durable_switches = self.switches = snapshot.switches
+        self.durable_switches = self.switches = snapshot.switches
         for key, metadata in snapshot.metadata:
             self._write_metadata(key, metadata, 0)
         for key, of_instance, overlay in snapshot.overlays:

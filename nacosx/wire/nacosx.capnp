@@ -123,9 +123,10 @@ struct Standing {
   }
 
   struct Digest {
-    # Of everything applied up to the entry: members that applied the same have the same.
+    # Of everything applied up to the entry: members that hold the same have the same.
     index @0 :UInt64;
-    digest @1 :UInt32;
+    data @1 :UInt32;  # of the entries
+    outcomes @2 :UInt32;  # of what became of them
   }
 }
 

@@ -234,10 +234,14 @@ class Node(SCHEMA.Node.Server):  # type: ignore[misc]
         member = context.results.init("member")
         member.term, member.leader = standing.term, standing.leader
         member.configuration = standing.configuration.encode()
-        member.applied.index, member.applied.digest = standing.applied_index, standing.digest
+        write_digest(member.applied, standing.applied_index, standing.digest)
         earlier = member.init("earlier", len(standing.digests))
         for number, (index, digest) in enumerate(standing.digests.items()):
-            earlier[number].index, earlier[number].digest = index, digest
+            write_digest(earlier[number], index, digest)
+
+
+def write_digest(into: Any, index: int, digest: int) -> None:
+    into.index, into.data, into.outcomes = index, digest & 0xFFFF_FFFF, digest >> 32
 
 
 async def held(answered: asyncio.Future[None]) -> None:

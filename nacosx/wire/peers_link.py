@@ -237,9 +237,9 @@ class Link:
             configuration = Configuration.decode(member.configuration)
         except CorruptEntryError as error:
             raise OSError(f"{self.address} answers something else: {error}") from error
-        earlier = {digest.index: digest.digest for digest in member.earlier}
+        earlier = {digest.index: read_digest(digest) for digest in member.earlier}
         applied = member.applied
-        return Standing(member.term, member.leader, configuration, applied.index, applied.digest, earlier)
+        return Standing(member.term, member.leader, configuration, applied.index, read_digest(applied), earlier)
 
     async def _ask(self, call: Callable[[Any], Awaitable[Result]]) -> Result:
         if self._node is None:
@@ -397,3 +397,8 @@ async def within(ticker: Ticker, delay_ms: int, awaitable: Awaitable[Result]) ->
         raise
     finally:
         timeout.cancel()
+
+
+def read_digest(told: Any) -> int:
+    digest: int = told.outcomes << 32 | told.data
+    return digest

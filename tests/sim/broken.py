@@ -13,6 +13,7 @@ from tests.sim.disk import Appended, Disk, DiskLog
 from tests.sim.disk_snapshots import DiskHardStates
 from tests.sim.host import Host
 from tests.sim.loop import MS, ProcessLoop
+from tests.sim.registers import Applied, Command, Registers
 
 FLUSH_MS = 1500  # how often an operating system writes what nobody asked it to sync
 
@@ -161,13 +162,35 @@ class ForgottenVotes(DiskHardStates):
         super().save(HardState(state.term))
 
 
+# --- the machine -----------------------------------------------------------------------------------------------------
+
+
+class ForgetfulRegisters(Registers):
+    """What it does depends on more than the log: on how long this process has run."""
+
+    def __init__(self, applied: Applied) -> None:
+        super().__init__(applied)
+        self._appends = 0
+
+    def apply(self, index: int, command: Command) -> bool:
+        before = self.read(command.key)
+        done = super().apply(index, command)
+        if command.kind == "append":
+            self._appends += 1
+            if self._appends % 10 == 0:
+                self.state.registers[command.key] = before
+        return done
+
+
 # --- the hosts -------------------------------------------------------------------------------------------------------
 
 
 def host_of(
-    *, node: type[Node] = Node, log: type[DiskLog] = DiskLog, hard_states: type[DiskHardStates] = DiskHardStates
-) -> type[Host]:
-    return type("BrokenHost", (Host,), {"node_of": node, "log_of": log, "hard_states_of": hard_states})
+    *, node: type[Node] = Node, log: type[DiskLog] = DiskLog, hard_states: type[DiskHardStates] = DiskHardStates,
+    registers: type[Registers] = Registers,
+) -> type[Host]:  # fmt: skip
+    parts = {"node_of": node, "log_of": log, "hard_states_of": hard_states, "registers_of": registers}
+    return type("BrokenHost", (Host,), parts)
 
 
 # By what `--broken` calls them; "" is what is not broken.
@@ -183,4 +206,5 @@ VARIANTS: dict[str, type[Host]] = {
     "reads too soon": host_of(node=ReadsTooSoon),
     "leases for ever": host_of(node=LeasesForEver),
     "changes members at once": host_of(node=ChangesMembersAtOnce),
+    "forgets what it applied": host_of(registers=ForgetfulRegisters),
 }

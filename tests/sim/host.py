@@ -49,6 +49,7 @@ class Host:
     node_of: ClassVar[type[Node]] = Node
     log_of: ClassVar[type[DiskLog]] = DiskLog
     hard_states_of: ClassVar[type[DiskHardStates]] = DiskHardStates
+    registers_of: ClassVar[type[Registers]] = Registers
 
     def __init__(
         self, name: str, around: Surroundings, disk: Disk, clock: ProcessClock, first: Configuration, settings: Settings
@@ -83,7 +84,7 @@ class Host:
         self.incarnation += 1
         draw = Random(f"{around.seed} {self.id} {self.incarnation}")
         process = ProcessLoop(around.agenda, self.clock, self.id, self.disk.io_us)  # type: ignore[abstract]
-        self.registers = Registers(self._applied)
+        self.registers = self.registers_of(self._applied)
         self._log = self.log_of(self.disk, process, self._appended)
         self._ticker = Ticker(process, self.clock)
         self.group = RaftGroup(

@@ -45,6 +45,12 @@ class Member(Protocol):
     @property
     def applied_index(self) -> int: ...
     @property
+    def digest(self) -> int:
+        """The engine's own checksum of everything applied and of what became of it."""
+
+    @property
+    def halted(self) -> bool: ...
+    @property
     def last_index(self) -> int: ...
     @property
     def configuration(self) -> Configuration: ...
@@ -123,6 +129,7 @@ class Laws:
         if moment == seen.moment:
             return
         seen.moment = moment
+        self._same_digest(member)
         commit_index = member.commit_index
         if commit_index < member.applied_index and not alone(member):
             # It may go back when the disk fails, but not so far. Who is alone applies its whole log before it leads.
@@ -247,6 +254,12 @@ class Laws:
         """`digest`: the engine's own checksum of everything applied up to there."""
         if self.snapshots.setdefault(index, data) != data or self._digests.setdefault(index, digest) != digest:
             raise self._breach("state machine safety", f"the state of {member} at {index} is another one")
+
+    def _same_digest(self, member: Member) -> None:
+        """What members tell each other of their states: by it a real cluster finds who holds something else."""
+        index, digest = member.applied_index, member.digest
+        if not member.halted and self._digests.setdefault(index, digest) != digest:
+            raise self._breach("one state", f"the digest of {member.id} at {index} is another one")
 
     @property
     def terms(self) -> int:

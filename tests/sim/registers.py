@@ -63,6 +63,9 @@ class Registers(StateMachine):
                 state.registers[command.key] = command.value
         return True
 
+    def written(self, command: Command) -> bytes:
+        return self.state.registers.get(command.key, "").encode()
+
     def read(self, key: str) -> str:
         return self.state.registers.get(key, "")
 

@@ -38,6 +38,12 @@ def test_a_mistake_is_found_by_what_it_leads_to(broken: str) -> None:
     assert first_breach(broken, inner=False).failure
 
 
+def test_members_whose_commands_are_the_same_and_whose_states_are_not_have_other_digests() -> None:
+    """Found at the entry where it happens, before any snapshot tells."""
+    outcomes = campaign(range(SEEDS_MAX), broken="forgets what it applied", inner=False)
+    assert any(outcome.law == "one state" for outcome in outcomes)
+
+
 def test_figure_8_of_the_paper() -> None:
     script = parse((Path(__file__).parent / "scripts" / "figure-8.txt").read_text("utf-8"))
     assert run(script, inner=False, host_of=VARIANTS["commits old terms by count"]).law == "leader completeness"

@@ -8,8 +8,9 @@
 A refusal (NacosError) is an answer like any other. Any other exception halts the group: the member that met it does not hold
 what the others hold, or cannot go on like them.
 
-The digest is a checksum of everything applied so far and of what was refused, rolled on from entry to entry. Members that
-applied the same have the same; it is remembered every so many entries, for members to compare.
+The digest is a checksum of everything applied so far and of what became of it: what was refused, and what the state holds
+where a command has written. It is rolled on from entry to entry, so members that hold the same have the same; it is remembered
+every so many entries, for them to compare. Where a group has one member nobody asks what was written.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from operator import attrgetter
-from typing import Protocol
+from typing import Any, Protocol
 
 from nacosx._core.entry import CONFIGURATION, DATA, Configuration, Entry, crc32c
 from nacosx.engine.ports import StateMachine
 from nacosx.engine.raft.closure_queue import Batch, ClosureQueue
 from nacosx.errors import NacosError
+from nacosx.raft.membership import Members
 
 SLICE_BYTES_MAX = 128 << 10  # read and decoded at once, unless one entry is larger
 TURN_ENTRIES_MAX = 1024  # limit: entries from the log that are applied in one turn of the loop
@@ -50,8 +52,8 @@ class FSMCaller:
     """invariant: what is applied is committed; entries are applied in the order of their indexes, each once."""
 
     __slots__ = (
-        *("_answered", "_checksum", "_closures", "_machine", "_refusals", "applied_index", "commit_index"),
-        *("configuration", "digests", "entries", "entries_bytes", "watch"),
+        *("_answered", "_apply", "_checksum", "_closures", "_configuration", "_machine", "_outcomes"),
+        *("applied_index", "commit_index", "digests", "entries", "entries_bytes", "watch"),
     )
 
     def __init__(self, machine: StateMachine, closures: ClosureQueue, answered: Callable[[int, int], None]) -> None:
@@ -59,25 +61,37 @@ class FSMCaller:
         self.applied_index = 0
         self.commit_index = 0
         self.digests: dict[int, int] = {}  # by index
-        # In force at `applied_index`.
-        self.configuration: Configuration | None = None
         self.watch: Watch | None = None  # of entries read from the log
         self.entries = 0  # commands applied, since whoever counts has set it to 0
         self.entries_bytes = 0
         self._checksum = 0  # of the data of all entries
-        self._refusals = 0  # of the indexes of what was refused
+        self._outcomes = 0  # of the indexes of what was refused, and of what was written
         self._machine = machine
+        self.configuration = None
         self._closures = closures
         self._answered = answered
 
     @property
     def digest(self) -> int:
-        return self._refusals << 32 | self._checksum
+        return self._outcomes << 32 | self._checksum
+
+    @property
+    def configuration(self) -> Configuration | None:
+        """In force at `applied_index`; None: none was committed yet."""
+        return self._configuration
+
+    @configuration.setter
+    def configuration(self, configuration: Configuration | None) -> None:
+        # From the same entry on everywhere what was written is part of the digest.
+        self._configuration = configuration
+        others = configuration is not None and len(Members(configuration).all) > 1
+        tells = type(self._machine).written is not StateMachine.written
+        self._apply = self._apply_and_look if others and tells else self._machine.apply
 
     def restored(self, index: int, digest: int, configuration: Configuration | None) -> None:
         """The machine holds a snapshot."""
         self.applied_index = self.commit_index = index
-        self._refusals, self._checksum = digest >> 32, digest & 0xFFFF_FFFF
+        self._outcomes, self._checksum = digest >> 32, digest & 0xFFFF_FFFF
         self.digests.clear()
         self.configuration = configuration
 
@@ -102,7 +116,7 @@ class FSMCaller:
 
     def _apply_batch(self, batch: Batch) -> None:
         """Own proposals: nothing is read or decoded."""
-        apply = self._machine.apply
+        apply = self._apply
         index, tasks, data = batch
         try:
             for command, _, future, _ in tasks:
@@ -148,7 +162,7 @@ class FSMCaller:
         return len(found)
 
     def _apply_commands(self, data: list[bytes]) -> None:
-        decode, apply = self._machine.decode, self._machine.apply
+        decode, apply = self._machine.decode, self._apply
         index = self.applied_index + 1
         try:
             commands = [decode(each) for each in data]
@@ -176,7 +190,7 @@ class FSMCaller:
         if entry.kind == DATA:
             command = self._decode(index, entry.data)
             try:
-                result = self._machine.apply(index, command)
+                result = self._apply(index, command)
             except NacosError as error:
                 refusal = error
                 self._refused(index)
@@ -204,7 +218,12 @@ class FSMCaller:
                 raise MachineError(f"entry {expected} is missing: the log continues with {entry.index}")
 
     def _refused(self, index: int) -> None:
-        self._refusals = crc32c(index.to_bytes(8, "little"), self._refusals)
+        self._outcomes = crc32c(index.to_bytes(8, "little"), self._outcomes)
+
+    def _apply_and_look(self, index: int, command: Any) -> object:
+        result = self._machine.apply(index, command)
+        self._outcomes = crc32c(self._machine.written(command), self._outcomes)
+        return result
 
     def _remember(self) -> None:
         digests = self.digests

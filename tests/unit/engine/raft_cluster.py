@@ -31,6 +31,7 @@ class Words(StateMachine):
     def __init__(self) -> None:
         self.words: list[str] = []
         self.told: list[str] = []
+        self.asked = 0  # times what was written
         self.bug: Exception | None = None
 
     def encode(self, command: str) -> bytes:
@@ -46,6 +47,10 @@ class Words(StateMachine):
             raise NacosError(CONFIG_CONFLICT, f"{command} again")
         self.words.append(command)
         return len(self.words)
+
+    def written(self, command: str) -> bytes:
+        self.asked += 1
+        return f"{len(self.words)} {self.words[-1]}".encode()
 
     def snapshot(self) -> Mapping[str, bytes]:
         return {"words": " ".join(self.words).encode()}

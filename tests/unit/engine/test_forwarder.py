@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from nacosx.engine.ports import ForwardReply, Peers, StateMachine
+from nacosx.engine.ports import ForwardReply, Peers
 from nacosx.engine.raft.apply_queue import Task
 from nacosx.engine.raft.closure_queue import ClosureQueue
 from nacosx.engine.raft.forwarder import BATCH_BYTES_MAX, Forwarder
@@ -16,6 +16,7 @@ from nacosx.engine.raft.fsm_caller import FSMCaller
 from nacosx.engine.raft.refusals import EBUSY, EPERM, ETIMEDOUT, RefusedError
 from nacosx.errors import CONFIG_CONFLICT, NacosError
 from tests.unit.engine.alone_group import story, turn
+from tests.unit.engine.raft_cluster import Words
 from tests.virtual_time import VirtualTime
 
 Answer = Sequence[ForwardReply] | OSError
@@ -47,7 +48,7 @@ class House:
         self.leaders = Leaders()
         self.leader = "a"
         self.answered = 0
-        self.caller = FSMCaller(cast(StateMachine, Any), ClosureQueue(), lambda count, size: None)
+        self.caller = FSMCaller(Words(), ClosureQueue(), lambda count, size: None)
         self.forwarder = Forwarder(
             "g",
             cast(Peers, self.leaders),

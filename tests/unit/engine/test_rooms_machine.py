@@ -11,7 +11,7 @@ from nacosx.config.events import ConfigChanged
 from nacosx.config.model import ConfigKey
 from nacosx.engine.ports import RowStore
 from nacosx.engine.reactions import Reactions
-from nacosx.engine.rooms import Rooms
+from nacosx.engine.rooms import DurableCommand, Rooms
 from nacosx.engine.rooms_machine import RoomsMachine
 from nacosx.errors import OVER_THRESHOLD, NacosError
 from nacosx.namespaces import CreateNamespace, Namespaces
@@ -154,3 +154,21 @@ def test_the_ephemeral_part_as_commands_makes_an_equal_registry() -> None:
         twin.apply(command)
     assert ephemeral_commands(twin) == ephemeral_commands(h.rooms.registry)
     assert (twin.instance_count, twin.subscriber_count) == (4, 2)
+
+
+def test_what_every_room_has_written_is_told() -> None:
+    """So that two members are known to hold the same, not only to have been told the same."""
+    one, other = House(), House()
+    commands: list[DurableCommand] = [
+        publish("a"), publish_beta("b", "10.0.0.1"), remove(), CreateNamespace("dev", "dev", None, 1),
+        RegisterPersistent(LEDGER, Instance("10.0.0.9", 9), 1),
+    ]  # fmt: skip
+    for index, command in enumerate(commands, 1):
+        one.machine.apply(index, command)
+        before = other.machine.written(command)
+        other.machine.apply(index, command)
+        assert one.machine.written(command) == other.machine.written(command) != before
+    other.rooms.catalog.apply(publish("of its own", ConfigKey("public", "g", "elsewhere")))
+    one.machine.apply(9, publish("c"))
+    other.machine.apply(9, publish("c"))
+    assert one.machine.written(publish("c")) != other.machine.written(publish("c")), "the numbers of rows went on"

@@ -112,6 +112,60 @@ def test_a_member_alone_with_its_state_halts_and_two_that_differ_are_only_told(
     assert "b holds another state than this member since entry 7 or before" in caplog.text
 
 
+def digests(cluster: Cluster) -> dict[str, int]:
+    return {name: member.group.standing.digest for name, member in cluster.members.items()}
+
+
+@story
+async def test_a_state_that_differs_though_the_commands_are_the_same_is_seen() -> None:
+    """By what the state holds where the next command has written; the data of the entries are the same."""
+    cluster = Cluster()
+    leader = await cluster.leader()
+    await cluster.propose(leader, "one", "one", "two")
+    assert len(set(digests(cluster).values())) == 1
+    odd = (await cluster.others())[0]
+    odd.machine.words.insert(0, "what nobody wrote")
+    assert len(set(digests(cluster).values())) == 1
+    await cluster.propose(leader, "three")
+    found = digests(cluster)
+    assert differs_at({7: found.pop(odd.name)}, {7: found[leader.name]}) == 7
+    assert len(set(found.values())) == 1
+    assert len({member.group.standing.digest & 0xFFFF_FFFF for member in cluster.members.values()}) == 1
+
+
+@story
+async def test_what_was_written_is_asked_of_nobody_who_is_alone() -> None:
+    """It would cost every write, and be compared with nothing. With the second member it begins, for both at one entry."""
+    cluster = Cluster("a")
+    alone = await cluster.leader()
+    await cluster.propose(alone, "one", "two")
+    assert not alone.machine.asked
+    second = cluster.join("b")
+    added = alone.group.add_peer("b")
+    await cluster.advance(500)
+    await added
+    assert not second.machine.asked
+    await cluster.propose(alone, "three", "four")
+    assert alone.machine.asked == second.machine.asked == 2
+    assert len(set(digests(cluster).values())) == 1
+
+
+@story
+async def test_the_digest_goes_on_from_a_snapshot() -> None:
+    """Where it was when the snapshot was taken, whoever took it."""
+    cluster = Cluster()
+    leader = await cluster.leader()
+    await cluster.propose(leader, "one", "one", "two")
+    other = (await cluster.others())[0]
+    await other.group.snapshot()
+    other.kill()
+    other.start()
+    leader = await cluster.leader()
+    await cluster.propose(leader, "three")
+    assert other.machine.asked == 1
+    assert len(set(digests(cluster).values())) == 1
+
+
 @story
 async def test_who_halts_takes_no_part_and_the_others_go_on() -> None:
     cluster = Cluster()

@@ -23,7 +23,7 @@ SECRET = b"the secret of the cluster"
 SECONDS_MAX = 10.0
 
 
-STANDING = Standing(3, "b", Configuration(["a", "b"]), 300, 7, {256: 6})
+STANDING = Standing(3, "b", Configuration(["a", "b"]), 300, 7 << 32 | 1, {256: 0xFFFF_FFFF_FFFF_FFFF})
 
 
 class Service:
