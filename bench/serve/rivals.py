@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
 RNACOS_VERSION = "0.8.5"
 RNACOS_VARIABLE = "NACOSX_BENCH_RNACOS"  # path of an existing binary
+BUILD_MINUTES = 8  # on two cores
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "nacosx-bench" / f"rnacos-{RNACOS_VERSION}"
 
 
@@ -19,7 +21,7 @@ class RivalError(Exception):
 
 @cache
 def rnacos() -> Path:
-    """The r-nacos binary; built with cargo on the first call ever, which takes some minutes."""
+    """The r-nacos binary; built with cargo on the first call ever, and that is said on standard error."""
     named = os.environ.get(RNACOS_VARIABLE)
     binary = Path(named) if named else CACHE / "bin" / "rnacos"
     if not binary.exists():
@@ -36,6 +38,12 @@ def _build(binary: Path) -> None:
     cargo = shutil.which("cargo")
     if cargo is None:
         raise RivalError(f"no cargo to build r-nacos {RNACOS_VERSION}; {RNACOS_VARIABLE} may name a binary")
+    print(
+        f"building r-nacos {RNACOS_VERSION} with cargo, once: about {BUILD_MINUTES} minutes; "
+        f"{RNACOS_VARIABLE} may name a binary instead",
+        file=sys.stderr,
+        flush=True,
+    )
     command = [cargo, "install", "rnacos", "--version", RNACOS_VERSION, "--root", str(binary.parent.parent)]
     if subprocess.run(command).returncode != 0:
         raise RivalError(f"{' '.join(command)} failed")
