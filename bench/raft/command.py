@@ -27,7 +27,7 @@ from bench.serve.closed_loop import AnswerError, LineError
 OURS = Members.name
 SIDES: tuple[type[Members] | type[SofaJRaft] | type[Etcd], ...] = (Members, SofaJRaft, Etcd)
 
-RESUMED_S = 4.0  # after this, members that stood still have found out whether they still lead
+RETRIED_S = 4.0  # after a load that met an election
 THROWN_AWAY_MAX = 2  # runs of a side in one measurement
 
 ROUNDS = 5
@@ -85,7 +85,7 @@ def _side_by_side(
                 scenario.measure(side, effort)
     for number in range(count):
         for name in able if number % 2 == 0 else reversed(able):
-            with _alone(able[name], sides.values()):
+            with alone(able[name], sides.values(), effort.resumed_s):
                 taken = _sound(scenario, name, able[name], effort, remarks)
             rounds.taken(figures, scenario.name, name, f"{number + 1}/{count}", taken)
     return figures
@@ -98,14 +98,14 @@ def _sound(scenario: Scenario, name: str, side: Side, effort: Effort, remarks: l
             return scenario.measure(side, effort)
         except (DriverError, AnswerError) as error:
             remarks.append(f"{scenario.name}, a run of {name} thrown away: {error}")
-            time.sleep(RESUMED_S)
+            time.sleep(RETRIED_S)
     return scenario.measure(side, effort)
 
 
 @contextmanager
-def _alone(side: Side, sides: Iterable[Side]) -> Iterator[None]:
+def alone(side: Side, sides: Iterable[Side], resumed_s: float) -> Iterator[None]:
     """The other sides stand still: a resting SOFAJRaft takes a tenth of a core, and each wakes often."""
-    others = [pid for other in sides if other is not side for pid in other.pids]
+    others = [pid for other in sides if other is not side for pid in other.pids] if resumed_s else []
     for pid in others:
         os.kill(pid, signal.SIGSTOP)
     try:
@@ -114,4 +114,4 @@ def _alone(side: Side, sides: Iterable[Side]) -> Iterator[None]:
         for pid in others:
             os.kill(pid, signal.SIGCONT)
         if others:
-            time.sleep(RESUMED_S)
+            time.sleep(resumed_s)

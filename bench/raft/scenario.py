@@ -25,10 +25,13 @@ class Effort(msgspec.Struct, frozen=True):
     seconds: float = 3.0  # of load
     fail_overs: int = 5  # in a round
     warm_ups: int = 3  # loads that do not count, before the first round: a JVM compiles in them
+    resumed_s: float = (
+        4.0  # after this, members that stood still have found out whether they still lead; 0: none stands still
+    )
     data: Path | None = None  # where the data directories are made; None: the system's temporary directory
 
 
-QUICK = Effort(seconds=0.3, fail_overs=1, warm_ups=0)
+QUICK = Effort(seconds=0.3, fail_overs=1, warm_ups=0, resumed_s=0)
 
 
 class Side(Protocol):

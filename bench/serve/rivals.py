@@ -12,7 +12,6 @@ from pathlib import Path
 RNACOS_VERSION = "0.8.5"
 RNACOS_VARIABLE = "NACOSX_BENCH_RNACOS"  # path of an existing binary
 BUILD_MINUTES = 8  # on two cores
-CACHE = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "nacosx-bench" / f"rnacos-{RNACOS_VERSION}"
 
 
 class RivalError(Exception):
@@ -23,7 +22,7 @@ class RivalError(Exception):
 def rnacos() -> Path:
     """The r-nacos binary; built with cargo on the first call ever, and that is said on standard error."""
     named = os.environ.get(RNACOS_VARIABLE)
-    binary = Path(named) if named else CACHE / "bin" / "rnacos"
+    binary = Path(named) if named else _cache() / "bin" / "rnacos"
     if not binary.exists():
         if named:
             raise RivalError(f"{RNACOS_VARIABLE} names {named}, which does not exist")
@@ -32,6 +31,11 @@ def rnacos() -> Path:
     if RNACOS_VERSION not in said:
         raise RivalError(f"{binary} is not r-nacos {RNACOS_VERSION} but {said.strip()}")
     return binary
+
+
+def _cache() -> Path:
+    caches = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
+    return caches / "nacosx-bench" / f"rnacos-{RNACOS_VERSION}"
 
 
 def _build(binary: Path) -> None:

