@@ -39,12 +39,6 @@ class MemoryLog:
     def last_index(self) -> int:
         return self.appends[-1][0] if self.appends else self.durable_index
 
-    def append(self, entries: Sequence[bytes], on_durable: OnDurable, *, term: int = 1, kind: int = DATA) -> int:
-        first = self.last_index + 1
-        return self.append_entries(
-            [Entry(index, term, kind, data) for index, data in enumerate(entries, first)], on_durable
-        )
-
     def append_entries(self, entries: Sequence[Entry], on_durable: OnDurable) -> int:
         if self.full is not None:
             raise self.full
@@ -95,10 +89,6 @@ class MemoryLog:
 
     def configurations(self) -> list[Entry]:
         return [entry for entry in self.kept if entry.kind == CONFIGURATION]
-
-    def read(self, from_index: int) -> Iterator[tuple[int, bytes]]:
-        for entry in self.kept[from_index - self.first_index :]:
-            yield entry.index, entry.data
 
     def truncate_prefix(self, first_index_kept: int) -> None:
         assert first_index_kept <= self.durable_index + 1

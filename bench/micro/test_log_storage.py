@@ -17,6 +17,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from nacosx.engine.ports import LogStorage
 from nacosx.storage.log import SegmentedLog
 from nacosx.storage.rocks_log import RocksLog
+from tests.log_entries import data_of, following
 
 Open = Callable[[Path, asyncio.AbstractEventLoop], LogStorage]
 STORAGES: dict[str, Open] = {"segmented": SegmentedLog, "rocksdb": RocksLog}
@@ -46,7 +47,7 @@ def test_append_to(
                 done.set_result(None)
 
         for _ in range(concurrent):
-            last = log.append(data, answered)
+            last = log.append_entries(following(log, data), answered)
         await done
 
     benchmark(lambda: loop.run_until_complete(appended()))
@@ -61,12 +62,12 @@ def test_open_and_read(benchmark: BenchmarkFixture, tmp_path: Path, storage: str
     """REPLAYED entries of 1 KB."""
     loop = uvloop.new_event_loop()
     log = STORAGES[storage](tmp_path, loop)
-    log.append([os.urandom(1024)] * REPLAYED, lambda last_index, error: None)
+    log.append_entries(following(log, [os.urandom(1024)] * REPLAYED), lambda last_index, error: None)
     log.close()
 
     def replay() -> int:
         log = STORAGES[storage](tmp_path, loop)
-        count = sum(1 for _ in log.read(1))
+        count = sum(1 for _ in data_of(log, 1))
         log.close()
         return count
 

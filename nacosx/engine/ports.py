@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from nacosx._core.entry import DATA, Configuration, Entry
+from nacosx._core.entry import Configuration, Entry
 from nacosx.config.events import Event
 from nacosx.config.model import ConfigKey
 from nacosx.config.rows import ConfigRow, ConfigSearch, HistoryRow, Page
@@ -42,9 +42,6 @@ class Datagrams(Protocol):
 
 OnDurable = Callable[[int, OSError | None], None]
 
-# Of entries whose writer names no term; in it are those that a server wrote before it was a group of one.
-TERM_ALONE = 1
-
 
 class LogStorage(Protocol):
     """The durable log of one group: what SOFAJRaft's LogStorage does, with the answers as messages. Indexes start at 1 and
@@ -64,11 +61,6 @@ class LogStorage(Protocol):
     def last_index(self) -> int:
         """The last entry appended, on disk or not."""
 
-    def append(
-        self, entries: Sequence[bytes], on_durable: OnDurable, *, term: int = TERM_ALONE, kind: int = DATA
-    ) -> int:
-        """Queues the data of entries that get the next indexes; returns that of the last one."""
-
     def append_entries(self, entries: Sequence[Entry], on_durable: OnDurable) -> int:
         """Queues entries as they are; ValueError when the first does not follow `last_index`, or another the one before."""
 
@@ -87,9 +79,6 @@ class LogStorage(Protocol):
 
     def configurations(self) -> list[Entry]:
         """The configuration entries on disk, in order."""
-
-    def read(self, from_index: int) -> Iterator[tuple[int, bytes]]:
-        """Index and data from `from_index` to the end, in order. Used at start, before the first append."""
 
     def truncate_prefix(self, first_index_kept: int) -> None:
         """Forgets entries below, by and by; some may be there again after a restart. ValueError: beyond what is on disk."""

@@ -6,13 +6,13 @@ import asyncio
 import logging
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from nacosx._core.disk import Faults
 from nacosx._core.disk_thread import DiskThread
-from nacosx._core.entry import DATA, Entry
+from nacosx._core.entry import Entry
 from nacosx._core.wal import READ_BYTES_MAX, SEGMENT_BYTES, Wal
-from nacosx.engine.ports import TERM_ALONE, OnDurable
+from nacosx.engine.ports import OnDurable
 
 log = logging.getLogger(__name__)
 
@@ -48,13 +48,6 @@ class SegmentedLog:
     def last_index(self) -> int:
         return self._wal.last_index
 
-    def append(
-        self, entries: Sequence[bytes], on_durable: OnDurable, *, term: int = TERM_ALONE, kind: int = DATA
-    ) -> int:
-        last_index = self._wal.append(entries, term=term, kind=kind)  # io
-        self._waiting.append((last_index, on_durable))
-        return last_index
-
     def append_entries(self, entries: Sequence[Entry], on_durable: OnDurable) -> int:
         last_index = self._wal.append_entries(entries)  # io
         self._waiting.append((last_index, on_durable))
@@ -75,12 +68,6 @@ class SegmentedLog:
 
     def configurations(self) -> list[Entry]:
         return self._wal.configurations()
-
-    def read(self, from_index: int) -> Iterator[tuple[int, bytes]]:
-        while entries := self._wal.read(from_index):
-            for entry in entries:
-                yield entry.index, entry.data
-            from_index = entries[-1].index + 1
 
     def truncate_prefix(self, first_index_kept: int) -> None:
         self._wal.truncate_prefix(first_index_kept)

@@ -17,13 +17,13 @@ import errno
 import os
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from nacosx._core.entry import DATA, DATA_BYTES_MAX, KIND_MAX, Entry
+from nacosx._core.entry import DATA_BYTES_MAX, KIND_MAX, Entry
 from nacosx._core.processor import BatchEventProcessor
 from nacosx._core.ring import RingBuffer
 from nacosx._core.wal import READ_BYTES_MAX, CorruptLogError
-from nacosx.engine.ports import TERM_ALONE, OnDurable
+from nacosx.engine.ports import OnDurable
 from nacosx.storage.append_batcher import AppendBatcher
 from nacosx.storage.rocks_entries import RocksEntries
 
@@ -86,31 +86,19 @@ class RocksLog:
     def last_index(self) -> int:
         return self._last_index
 
-    def append(
-        self, entries: Sequence[bytes], on_durable: OnDurable, *, term: int = TERM_ALONE, kind: int = DATA
-    ) -> int:
-        with self._lock:
-            first = self._last_index + 1
-            items = [Entry(index, term, kind, data) for index, data in enumerate(entries, first)]
-            return self._append(items, on_durable)
-
     def append_entries(self, entries: Sequence[Entry], on_durable: OnDurable) -> int:
-        with self._lock:
-            expected = self._last_index + 1
-            for entry in entries:
-                if entry.index != expected:
-                    raise ValueError(f"entry {entry.index} does not follow entry {expected - 1}")
-                expected += 1
-            return self._append(list(entries), on_durable)
-
-    def _append(self, entries: list[Entry], on_durable: OnDurable) -> int:
         if not entries:
             raise ValueError("an append takes at least one entry")
-        for entry in entries:
-            if not 0 < entry.kind <= KIND_MAX or len(entry.data) > DATA_BYTES_MAX:
-                raise ValueError(f"an entry is of a kind from 1 to {KIND_MAX} and holds at most {DATA_BYTES_MAX} bytes")
-        self._queue(Operation(self._generation, entries, entries[-1].index), on_durable)
-        return self._last_index
+        with self._lock:
+            for expected, entry in enumerate(entries, self._last_index + 1):
+                if entry.index != expected:
+                    raise ValueError(f"entry {entry.index} does not follow entry {expected - 1}")
+                if not 0 < entry.kind <= KIND_MAX or len(entry.data) > DATA_BYTES_MAX:
+                    raise ValueError(
+                        f"an entry is of a kind from 1 to {KIND_MAX} and holds at most {DATA_BYTES_MAX} bytes"
+                    )
+            self._queue(Operation(self._generation, list(entries), entries[-1].index), on_durable)
+            return self._last_index
 
     def truncate_suffix(self, last_index_kept: int, on_durable: OnDurable) -> None:
         with self._lock:
@@ -151,10 +139,6 @@ class RocksLog:
 
     def configurations(self) -> list[Entry]:
         return list(self._entries.configurations(self._first_index, self._durable_index))
-
-    def read(self, from_index: int) -> Iterator[tuple[int, bytes]]:
-        for entry in self._entries.scan(from_index, self._durable_index):
-            yield entry.index, entry.data
 
     def truncate_prefix(self, first_index_kept: int) -> None:
         with self._lock:

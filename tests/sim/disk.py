@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 
-from nacosx._core.entry import CONFIGURATION, DATA, Entry
+from nacosx._core.entry import CONFIGURATION, Entry
 from nacosx._core.segment import CorruptLogError
-from nacosx.engine.ports import TERM_ALONE, OnDurable
+from nacosx.engine.ports import OnDurable
 from nacosx.raft.ready import HardState
 from tests.sim.loop import Handle, ProcessLoop
 
@@ -123,14 +123,6 @@ class DiskLog:
     @property
     def last_index(self) -> int:
         return self._tail_base + len(self._tail) - 1
-
-    def append(
-        self, entries: Sequence[bytes], on_durable: OnDurable, *, term: int = TERM_ALONE, kind: int = DATA
-    ) -> int:
-        following = self.last_index + 1
-        return self.append_entries(
-            [Entry(following + n, term, kind, data) for n, data in enumerate(entries)], on_durable
-        )
 
     def append_entries(self, entries: Sequence[Entry], on_durable: OnDurable) -> int:
         self._check()
@@ -245,10 +237,6 @@ class DiskLog:
     def configurations(self) -> list[Entry]:
         disk = self._disk
         return [entry for entry in disk.log[disk.first_index - disk.base :] if entry.kind == CONFIGURATION]
-
-    def read(self, from_index: int) -> Iterator[tuple[int, bytes]]:
-        for entry in self.entries(from_index, bytes_max=1 << 60):
-            yield entry.index, entry.data
 
     def truncate_prefix(self, first_index_kept: int) -> None:
         disk = self._disk

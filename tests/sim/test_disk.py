@@ -9,6 +9,7 @@ import pytest
 
 from nacosx._core.entry import DATA, Entry
 from nacosx._core.segment import CorruptLogError
+from tests.log_entries import data_of, following
 from tests.sim.disk import Disk, DiskLog
 from tests.sim.loop import MS, Agenda, ProcessClock, ProcessLoop
 
@@ -26,7 +27,7 @@ class Machine:
         self.log = DiskLog(self.disk, self.process, lambda entry, previous: None)
 
     def append(self, *data: bytes) -> int:
-        return self.log.append(data, self.hear, term=3)
+        return self.log.append_entries(following(self.log, data, term=3), self.hear)
 
     def hear(self, last_index: int, error: OSError | None) -> None:
         self.told.append((last_index, error.errno or 0 if error else 0))
@@ -38,7 +39,7 @@ class Machine:
         self.process.end()
         self.log.crash(survives)
         self.start()
-        return [data for _, data in self.log.read(self.log.first_index)]
+        return [data for _, data in data_of(self.log, self.log.first_index)]
 
 
 def test_what_is_synced_survives_and_what_is_not_is_lost_kept_or_torn() -> None:

@@ -13,6 +13,7 @@ import uvloop
 
 from nacosx._core.disk import Faults
 from nacosx.storage.log import SegmentedLog
+from tests.log_entries import data_of, following
 from tests.models.wal import read_log
 from tests.unit.core.test_wal_recovery import SECTOR, Killed, overwrite
 
@@ -57,16 +58,16 @@ def test_appends_are_reported_in_order_and_found_again(tmp_path: Path, loop: asy
     log = SegmentedLog(tmp_path, loop)
     outcomes = Outcomes(loop)
     assert (log.first_index, log.last_index) == (1, 0)
-    assert log.append([b"1", b"2"], outcomes) == 2
-    assert log.append([b"3"], outcomes) == 3
+    assert log.append_entries(following(log, [b"1", b"2"]), outcomes) == 2
+    assert log.append_entries(following(log, [b"3"]), outcomes) == 3
     assert outcomes.wait(2) == [(2, None), (3, None)]
     log.close()
     assert [(entry.index, entry.term, entry.data) for entry in read_log(tmp_path)] == [
         *((1, 1, b"1"), (2, 1, b"2"), (3, 1, b"3"))
     ]
     log = SegmentedLog(tmp_path, loop)
-    assert list(log.read(2)) == [(2, b"2"), (3, b"3")]
-    assert list(log.read(4)) == []
+    assert list(data_of(log, 2)) == [(2, b"2"), (3, b"3")]
+    assert list(data_of(log, 4)) == []
     log.close()
 
 
@@ -75,9 +76,9 @@ def test_a_long_log_is_read_in_parts(tmp_path: Path, loop: asyncio.AbstractEvent
     outcomes = Outcomes(loop)
     data = [b"%d " % number * 5000 for number in range(200)]
     for item in data:
-        log.append([item], outcomes)
+        log.append_entries(following(log, [item]), outcomes)
     outcomes.wait(200)
-    assert list(log.read(1)) == list(enumerate(data, 1))
+    assert list(data_of(log, 1)) == list(enumerate(data, 1))
     log.close()
 
 
@@ -99,10 +100,10 @@ def test_many_appends_wake_the_loop_once(tmp_path: Path) -> None:
     log = SegmentedLog(tmp_path, loop, faults=faults)
     outcomes = Outcomes(loop)
     faults.hold()
-    log.append([b"first"], outcomes)
+    log.append_entries(following(log, [b"first"]), outcomes)
     faults.wait_held()
     for _ in range(100):
-        log.append([b"more"], outcomes)
+        log.append_entries(following(log, [b"more"]), outcomes)
     faults.release()
     outcomes.wait(101)
     assert loop.wakeups <= 2
@@ -117,11 +118,11 @@ def test_a_failure_comes_with_its_text_and_the_next_append_works(
     log = SegmentedLog(tmp_path, loop, faults=faults)
     outcomes = Outcomes(loop)
     faults.fail("write", errno.ENOSPC, times=1)
-    log.append([b"refused"], outcomes)
+    log.append_entries(following(log, [b"refused"]), outcomes)
     [(_, error)] = outcomes.wait(1)
     assert error is not None
     assert (error.errno, error.strerror) == (errno.ENOSPC, "No space left on device")
-    assert log.append([b"1"], outcomes) == 1
+    assert log.append_entries(following(log, [b"1"]), outcomes) == 1
     assert outcomes.wait(2)[1] == (1, None)
     log.close()
 
@@ -129,11 +130,11 @@ def test_a_failure_comes_with_its_text_and_the_next_append_works(
 def test_closing_reports_what_was_still_under_way(tmp_path: Path, loop: asyncio.AbstractEventLoop) -> None:
     log = SegmentedLog(tmp_path, loop)
     outcomes = Outcomes(loop)
-    log.append([b"1"], outcomes)
+    log.append_entries(following(log, [b"1"]), outcomes)
     log.close()
     assert outcomes.seen == [(1, None)]
     with pytest.raises(OSError, match="closed"):
-        log.append([b"2"], outcomes)
+        log.append_entries(following(log, [b"2"]), outcomes)
 
 
 def test_a_torn_end_is_told_in_the_log_of_the_server(
@@ -142,7 +143,7 @@ def test_a_torn_end_is_told_in_the_log_of_the_server(
     killed = Killed(tmp_path, [[b"1"], [b"2" * 3000]])
     overwrite(killed.paths[-1], (killed.last.offset // SECTOR + 1) * SECTOR, bytes(SECTOR))
     log = SegmentedLog(killed.directory, loop)
-    assert list(log.read(1)) == [(1, b"1")]
+    assert list(data_of(log, 1)) == [(1, b"1")]
     log.close()
     assert "bytes of a write that a crash interrupted" in caplog.text
 
@@ -150,11 +151,11 @@ def test_a_torn_end_is_told_in_the_log_of_the_server(
 def test_forgetting_and_beginning_anew(tmp_path: Path, loop: asyncio.AbstractEventLoop) -> None:
     log = SegmentedLog(tmp_path, loop)
     outcomes = Outcomes(loop)
-    log.append([b"1", b"2", b"3"], outcomes)
+    log.append_entries(following(log, [b"1", b"2", b"3"]), outcomes)
     outcomes.wait(1)
     log.truncate_prefix(3)
-    assert (log.first_index, list(log.read(3))) == (3, [(3, b"3")])
+    assert (log.first_index, list(data_of(log, 3))) == (3, [(3, b"3")])
     log.reset(50)
-    assert log.append([b"50"], outcomes) == 50
+    assert log.append_entries(following(log, [b"50"]), outcomes) == 50
     assert outcomes.wait(2)[1] == (50, None)
     log.close()

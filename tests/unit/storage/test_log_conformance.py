@@ -19,6 +19,7 @@ from nacosx._core.entry import CONFIGURATION, DATA, DATA_BYTES_MAX, NO_OP, Confi
 from nacosx.engine.ports import LogStorage
 from nacosx.storage.log import SegmentedLog
 from nacosx.storage.rocks_log import RocksLog
+from tests.log_entries import following
 from tests.models.wal import SlowEntry, SlowLog
 
 Open = Callable[[Path, asyncio.AbstractEventLoop], LogStorage]
@@ -51,7 +52,7 @@ class Story:
             self.next_answer.set_result(None)
 
     def append(self, *data: bytes, term: int = 1, kind: int = DATA) -> int:
-        index = self.log.append(data, self.answered, term=term, kind=kind)
+        index = self.log.append_entries(following(self.log, data, term=term, kind=kind), self.answered)
         self.queued += 1
         return index
 
@@ -89,7 +90,6 @@ class Story:
         while entries := self.log.entries(index, bytes_max=1000):
             found += [SlowEntry(entry.index, entry.term, entry.kind, entry.data) for entry in entries]
             index = found[-1].index + 1
-        assert [(entry.index, entry.data) for entry in found] == list(self.log.read(self.log.first_index))
         return found
 
     def close(self) -> None:

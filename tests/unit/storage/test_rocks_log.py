@@ -17,6 +17,7 @@ from nacosx._core.wal import CorruptLogError
 from nacosx.storage.append_batcher import BYTES_MAX, ENTRIES_MAX, AppendBatcher
 from nacosx.storage.rocks_entries import CONFIGURATIONS, FIRST_INDEX, Change, RocksEntries, key_of
 from nacosx.storage.rocks_log import RING_SIZE, Operation, RocksLog
+from tests.log_entries import following
 
 
 def operation(*sizes: int) -> Operation:
@@ -66,7 +67,7 @@ def ignored(last_index: int, error: OSError | None) -> None:
 
 def fill(log: RocksLog) -> None:
     for _ in range(RING_SIZE + 1):
-        log.append([b"more"], ignored)
+        log.append_entries(following(log, [b"more"]), ignored)
 
 
 def families(directory: Path) -> tuple[Rdict, Rdict]:
@@ -77,8 +78,8 @@ def families(directory: Path) -> tuple[Rdict, Rdict]:
 def test_keys_and_column_families_are_those_of_sofajraft(tmp_path: Path, loop: asyncio.AbstractEventLoop) -> None:
     log = RocksLog(tmp_path, loop)
     members = Configuration(["a", "b"]).encode()
-    log.append([b"1", b"2"], ignored)
-    log.append([members], ignored, kind=CONFIGURATION)
+    log.append_entries(following(log, [b"1", b"2"]), ignored)
+    log.append_entries(following(log, [members], kind=CONFIGURATION), ignored)
     log.close()
     log = RocksLog(tmp_path, loop)
     log.truncate_prefix(2)
@@ -93,7 +94,7 @@ def test_keys_and_column_families_are_those_of_sofajraft(tmp_path: Path, loop: a
 
 def test_an_entry_that_is_another_one_is_refused(tmp_path: Path, loop: asyncio.AbstractEventLoop) -> None:
     log = RocksLog(tmp_path, loop)
-    log.append([b"1", b"2"], ignored)
+    log.append_entries(following(log, [b"1", b"2"]), ignored)
     log.close()
     database, configurations = families(tmp_path)
     database[key_of(1)], database[key_of(2)] = database[key_of(2)], database[key_of(1)][:-1]
@@ -109,7 +110,7 @@ def test_an_entry_that_is_another_one_is_refused(tmp_path: Path, loop: asyncio.A
 
 def test_a_damaged_database_is_refused(tmp_path: Path, loop: asyncio.AbstractEventLoop) -> None:
     log = RocksLog(tmp_path, loop)
-    log.append([b"1" * 100_000] * 3, ignored)
+    log.append_entries(following(log, [b"1" * 100_000] * 3), ignored)
     log.close()
     for path in tmp_path.glob("MANIFEST-*"):
         path.write_bytes(b"damaged" * 10)
@@ -138,7 +139,7 @@ def test_more_than_the_ring_holds_is_busy(tmp_path: Path, loop: asyncio.Abstract
 
     held = HeldLoop()
     log = RocksLog(tmp_path, held)
-    log.append([b"1"], ignored)
+    log.append_entries(following(log, [b"1"]), ignored)
     assert held.entered.wait(30)
     with pytest.raises(OSError, match="too much waits for the disk") as caught:
         fill(log)
