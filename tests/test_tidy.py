@@ -88,7 +88,7 @@ WORDS_ALLOWED: dict[tuple[str, str], str] = {
 }
 
 # .pxd files that declare a C library and have no code of their own.
-C_LIBRARIES = {"nacosx/_core/atomic.pxd", "nacosx/_core/nghttp2.pxd"}
+C_LIBRARIES = {f"nacosx/_core/{name}.pxd" for name in ("atomic", "nghttp2", "pthread")}
 
 # Hosts and folders that exist on one machine only. Written so that this file does not hold what it looks for.
 PRIVATE = re.compile(

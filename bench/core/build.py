@@ -23,6 +23,7 @@ LOG = tuple(
     f"{CORE}/{name}.pyx"
     for name in ("disk", "entry", "segment", "append_batcher", "flush", "recovery", "disk_thread", "wal")
 )
+PTHREAD = f"{CORE}/pthread.pxd"
 NEEDED = ("nacosx/__init__.py", f"{CORE}/__init__.py", "bench/__init__.py", "bench/core/__init__.py")
 SCRIPTS = ("bench/core/build.py", "bench/core/topology.py", "bench/core/stress.py", "bench/core/log_stress.py")
 
@@ -46,8 +47,8 @@ def in_flight() -> None:
 
 def copy_in(folder: Path, flags: Sequence[str]) -> None:
     """The same and the log compiled anew in a folder, from which `python -m bench.core.stress` and `log_stress` run."""
-    declarations = (name.replace(".pyx", ".pxd") for name in LOG)
-    for name in (*NEEDED, *SCRIPTS, *RING, *THREADS, *LOG, *(name for name in declarations if (ROOT / name).exists())):
+    declarations = [name.replace(".pyx", ".pxd") for name in LOG if (ROOT / name).with_suffix(".pxd").exists()]
+    for name in (*NEEDED, *SCRIPTS, *RING, *THREADS, *LOG, *declarations, PTHREAD):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
     compile_in(folder, (RING[-1], *THREADS, *LOG), flags)

@@ -13,22 +13,21 @@ from posix.fcntl cimport O_CLOEXEC, O_CREAT, O_DIRECTORY, O_RDONLY, O_RDWR, O_TR
 from posix.types cimport off_t
 from posix.unistd cimport close, fdatasync, fsync, ftruncate, lseek, pread, pwrite, unlink
 
+from nacosx._core.pthread cimport (
+    pthread_cond_broadcast,
+    pthread_cond_destroy,
+    pthread_cond_init,
+    pthread_cond_t,
+    pthread_cond_wait,
+    pthread_mutex_destroy,
+    pthread_mutex_init,
+    pthread_mutex_lock,
+    pthread_mutex_t,
+    pthread_mutex_unlock,
+)
+
 cdef extern from "<fcntl.h>" nogil:
     int fallocate(int fd, int mode, off_t offset, off_t size) noexcept
-
-cdef extern from "<pthread.h>" nogil:
-    ctypedef struct pthread_mutex_t:
-        pass
-    ctypedef struct pthread_cond_t:
-        pass
-    int pthread_mutex_init(pthread_mutex_t* mutex, void* attributes) noexcept
-    int pthread_mutex_destroy(pthread_mutex_t* mutex) noexcept
-    int pthread_mutex_lock(pthread_mutex_t* mutex) noexcept
-    int pthread_mutex_unlock(pthread_mutex_t* mutex) noexcept
-    int pthread_cond_init(pthread_cond_t* condition, void* attributes) noexcept
-    int pthread_cond_destroy(pthread_cond_t* condition) noexcept
-    int pthread_cond_wait(pthread_cond_t* condition, pthread_mutex_t* mutex) noexcept
-    int pthread_cond_broadcast(pthread_cond_t* condition) noexcept
 
 cdef extern from "<sys/uio.h>" nogil:
     Py_ssize_t pwritev(int fd, const iovec* pieces, int count, off_t offset) noexcept

@@ -2,11 +2,8 @@ from libc.stdint cimport int64_t
 
 from nacosx._core.append_batcher cimport Operation
 from nacosx._core.flush cimport Log
+from nacosx._core.pthread cimport pthread_t
 from nacosx._core.ring cimport RingBuffer, Sequence, SequenceBarrier
-
-cdef extern from "<pthread.h>" nogil:
-    ctypedef struct pthread_t:
-        pass
 
 # An event of the ring.
 cdef struct Event:

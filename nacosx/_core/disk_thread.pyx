@@ -21,23 +21,20 @@ from libc.stdlib cimport free
 
 from nacosx._core.append_batcher cimport OPERATION_ENTRIES, OPERATION_PREFIX, Operation
 from nacosx._core.flush cimport Log, call_owner, detach, forget_segments, gather, reset, sync_frame, write_frame
+from nacosx._core.pthread cimport (
+    SIG_SETMASK,
+    pthread_create,
+    pthread_join,
+    pthread_setname_np,
+    pthread_sigmask,
+    sigfillset,
+    sigset_t,
+)
 from nacosx._core.ring cimport RingBuffer, Sequence, ring_claim, ring_publish, ring_slot
 
 import os
 
 OPERATIONS_MAX = 16384  # limit: operations that wait for the disk; SOFAJRaft: disruptorBufferSize
-
-cdef extern from "<pthread.h>" nogil:
-    int pthread_create(pthread_t* thread, void* attributes, void* (*run)(void*) noexcept nogil, void* argument) noexcept
-    int pthread_join(pthread_t thread, void** result) noexcept
-    int pthread_setname_np(pthread_t thread, const char* name) noexcept
-
-cdef extern from "<signal.h>" nogil:
-    ctypedef struct sigset_t:
-        pass
-    int SIG_SETMASK
-    int sigfillset(sigset_t* signals) noexcept
-    int pthread_sigmask(int how, const sigset_t* signals, sigset_t* old) noexcept
 
 
 @cython.final

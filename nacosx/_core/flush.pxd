@@ -3,21 +3,8 @@ from libc.stdint cimport uint64_t
 
 from nacosx._core.append_batcher cimport AppendBatcher, Operation
 from nacosx._core.disk cimport FaultTable
+from nacosx._core.pthread cimport pthread_cond_t, pthread_mutex_t
 from nacosx._core.segment cimport Runs, Segment
-
-cdef extern from "<pthread.h>" nogil:
-    ctypedef struct pthread_mutex_t:
-        pass
-    ctypedef struct pthread_cond_t:
-        pass
-    int pthread_mutex_init(pthread_mutex_t* mutex, void* attributes) noexcept
-    int pthread_mutex_destroy(pthread_mutex_t* mutex) noexcept
-    int pthread_mutex_lock(pthread_mutex_t* mutex) noexcept
-    int pthread_mutex_unlock(pthread_mutex_t* mutex) noexcept
-    int pthread_cond_init(pthread_cond_t* condition, void* attributes) noexcept
-    int pthread_cond_destroy(pthread_cond_t* condition) noexcept
-    int pthread_cond_wait(pthread_cond_t* condition, pthread_mutex_t* mutex) noexcept
-    int pthread_cond_broadcast(pthread_cond_t* condition) noexcept
 
 cdef struct Completion:
     uint64_t operations

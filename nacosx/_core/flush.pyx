@@ -30,6 +30,7 @@ from nacosx._core.disk cimport (
     disk_zero,
     iovec,
 )
+from nacosx._core.pthread cimport pthread_cond_broadcast, pthread_mutex_lock, pthread_mutex_unlock
 from nacosx._core.segment cimport (
     FRAME_HEADER,
     FRAME_TRAILER,

@@ -91,10 +91,8 @@ cdef int read_delimited(Reader* reader, Reader* inner) except -1:
     return 0
 
 
-cdef str read_string(Reader* reader):
-    cdef Reader inner
-    read_delimited(reader, &inner)
-    return PyUnicode_DecodeUTF8(<const char*>inner.at, inner.end - inner.at, NULL)
+cdef str text_of(Reader* member):
+    return PyUnicode_DecodeUTF8(<const char*>member.at, member.end - member.at, NULL)
 
 
 cdef bint is_ascii(Reader* reader) noexcept:
@@ -104,21 +102,16 @@ cdef bint is_ascii(Reader* reader) noexcept:
     return at == reader.end
 
 
-cdef str read_name(Reader* reader):
+cdef str name_of(Reader* member):
     """A string of which there are not many."""
-    cdef Reader inner
-    read_delimited(reader, &inner)
-    if is_ascii(&inner):
-        return familiar(<const char*>inner.at, inner.end - inner.at)
-    return PyUnicode_DecodeUTF8(<const char*>inner.at, inner.end - inner.at, NULL)
+    if is_ascii(member):
+        return familiar(<const char*>member.at, member.end - member.at)
+    return text_of(member)
 
 
-cdef int check_string(Reader* reader) except -1:
-    """Reads over a string."""
-    cdef Reader inner
-    read_delimited(reader, &inner)
-    if not is_ascii(&inner):
-        PyUnicode_DecodeUTF8(<const char*>inner.at, inner.end - inner.at, NULL)
+cdef int check_text(Reader* member) except -1:
+    if not is_ascii(member):
+        text_of(member)
     return 0
 
 
@@ -147,6 +140,19 @@ cdef int skip(Reader* reader, uint32_t tag, int nesting) except -1:
     return 0
 
 
+cdef inline uint32_t next_member(Reader* reader, Reader* member, int nesting) except? 0xFFFFFFFF:
+    """The number of the next length-delimited member, whose bytes are `member`; 0 behind the last one. All that we know of
+    are length-delimited, so whatever is not is unknown and skipped."""
+    cdef uint32_t tag
+    while reader.at < reader.end:
+        tag = read_tag(reader)
+        if tag & 7 == DELIMITED:
+            read_delimited(reader, member)
+            return tag >> 3
+        skip(reader, tag, nesting)
+    return 0
+
+
 @cython.final
 @cython.no_gc  # holds text and bytes only, so it can be in no cycle
 @cython.freelist(32)
@@ -170,35 +176,25 @@ cdef class Headers:
 
     cdef int read(self, Reader* reader) except -1:
         cdef Reader metadata, header
-        cdef uint32_t tag
-        while reader.at < reader.end:
-            tag = read_tag(reader)
-            if tag != (2 << 3 | DELIMITED):
-                skip(reader, tag, 0)
-                continue
-            read_delimited(reader, &metadata)
-            while metadata.at < metadata.end:
-                tag = read_tag(&metadata)
-                if tag == (7 << 3 | DELIMITED):
-                    read_delimited(&metadata, &header)
-                    self.read_header(&header)
-                else:
-                    skip(&metadata, tag, 1)
+        cdef uint32_t number, inner
+        while (number := next_member(reader, &metadata, 0)):
+            if number == 2:
+                while (inner := next_member(&metadata, &header, 1)):
+                    if inner == 7:
+                        self.read_header(&header)
         return 0
 
     cdef int read_header(self, Reader* reader) except -1:
-        cdef uint32_t tag
-        cdef str name = ""
+        cdef Reader member
+        cdef uint32_t number
+        cdef str key = ""
         cdef str value = ""
-        while reader.at < reader.end:
-            tag = read_tag(reader)
-            if tag == (1 << 3 | DELIMITED):
-                name = read_name(reader)
-            elif tag == (2 << 3 | DELIMITED):
-                value = read_string(reader)
-            else:
-                skip(reader, tag, 2)
-        self.headers[name] = value
+        while (number := next_member(reader, &member, 2)):
+            if number == 1:
+                key = name_of(&member)
+            elif number == 2:
+                value = text_of(&member)
+        self.headers[key] = value
         return 0
 
 
@@ -218,58 +214,43 @@ cdef class _Envelope:
         self.body = b""
 
     cdef int read(self, Reader* reader) except -1:
-        cdef Reader inner
-        cdef uint32_t tag
-        while reader.at < reader.end:
-            tag = read_tag(reader)
-            if tag == (2 << 3 | DELIMITED):
-                read_delimited(reader, &inner)
-                self.read_metadata(&inner)
-            elif tag == (3 << 3 | DELIMITED):
-                read_delimited(reader, &inner)
-                self.read_body(&inner)
-            else:
-                skip(reader, tag, 0)
+        cdef Reader member
+        cdef uint32_t number
+        while (number := next_member(reader, &member, 0)):
+            if number == 2:
+                self.read_metadata(&member)
+            elif number == 3:
+                self.read_body(&member)
         return 0
 
     cdef int read_metadata(self, Reader* reader) except -1:
-        cdef Reader inner
-        cdef uint32_t tag
-        while reader.at < reader.end:
-            tag = read_tag(reader)
-            if tag == (3 << 3 | DELIMITED):
-                self.type_name = read_name(reader)
-            elif tag == (8 << 3 | DELIMITED):
-                self.client_ip = read_string(reader)
-            elif tag == (7 << 3 | DELIMITED):
-                read_delimited(reader, &inner)
-                self.check_header(&inner)
-            else:
-                skip(reader, tag, 1)
+        cdef Reader member
+        cdef uint32_t number
+        while (number := next_member(reader, &member, 1)):
+            if number == 3:
+                self.type_name = name_of(&member)
+            elif number == 8:
+                self.client_ip = text_of(&member)
+            elif number == 7:
+                self.check_header(&member)
         return 0
 
     cdef int check_header(self, Reader* reader) except -1:
-        cdef uint32_t tag
-        while reader.at < reader.end:
-            tag = read_tag(reader)
-            if tag == (1 << 3 | DELIMITED) or tag == (2 << 3 | DELIMITED):
-                check_string(reader)
-            else:
-                skip(reader, tag, 2)
+        cdef Reader member
+        cdef uint32_t number
+        while (number := next_member(reader, &member, 2)):
+            if number <= 2:
+                check_text(&member)
         return 0
 
     cdef int read_body(self, Reader* reader) except -1:
-        cdef Reader inner
-        cdef uint32_t tag
-        while reader.at < reader.end:
-            tag = read_tag(reader)
-            if tag == (2 << 3 | DELIMITED):
-                read_delimited(reader, &inner)
-                self.body = PyBytes_FromStringAndSize(<const char*>inner.at, inner.end - inner.at)
-            elif tag == (1 << 3 | DELIMITED):
-                check_string(reader)  # the type_url is empty in Nacos and means nothing
-            else:
-                skip(reader, tag, 1)
+        cdef Reader member
+        cdef uint32_t number
+        while (number := next_member(reader, &member, 1)):
+            if number == 2:
+                self.body = PyBytes_FromStringAndSize(<const char*>member.at, member.end - member.at)
+            elif number == 1:
+                check_text(&member)  # the type_url is empty in Nacos and means nothing
         return 0
 
 

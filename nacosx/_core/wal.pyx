@@ -41,9 +41,8 @@ from nacosx._core.entry cimport (
     entry_read,
     entry_write,
 )
-from nacosx._core.flush cimport (
-    Completion,
-    Log,
+from nacosx._core.flush cimport Completion, Log
+from nacosx._core.pthread cimport (
     pthread_cond_destroy,
     pthread_cond_init,
     pthread_cond_wait,

@@ -42,6 +42,8 @@ class AdvanceInfo(msgspec.Struct, rename="camel"):
 
 
 class AllInfo(msgspec.Struct, rename="camel"):
+    """Every member of `AdvanceInfo` and what identifies the config, in the order of the Java server."""
+
     id: str
     data_id: str
     group: str
@@ -105,7 +107,6 @@ class DetailsDesk:
         config = self._gateway.catalog.configs.get(key)
         if config is None:
             return Response(b"", 200, JSON)
-        details = config.details
         return json_response(
             AllInfo(
                 id=str(config.id),
@@ -115,17 +116,8 @@ class DetailsDesk:
                 md5=config.md5,
                 encrypted_data_key=config.encrypted_data_key,
                 tenant=echoed_tenant(tenant, key.namespace),
-                app_name=details.app_name,
-                type=config.type,
-                create_time=config.created_ms,
-                modify_time=config.modified_ms,
-                create_user=config.src_user,
-                create_ip=config.src_ip,
-                desc=details.desc,
-                use=details.use,
-                effect=details.effect,
-                schema=details.schema,
-                config_tags=_tags(config),
+                app_name=config.details.app_name,
+                **msgspec.structs.asdict(_advance_info(config)),
             )
         )
 
@@ -136,23 +128,7 @@ class DetailsDesk:
         data_id, group = required(form, "dataId"), required(form, "group")
         key = ConfigKey(canonical_namespace(form.get("tenant")), group, data_id)
         config = self._gateway.catalog.configs.get(key)
-        if config is None:
-            return rest_result(None)
-        details = config.details
-        return rest_result(
-            AdvanceInfo(
-                create_time=config.created_ms,
-                modify_time=config.modified_ms,
-                create_user=config.src_user,
-                create_ip=config.src_ip,
-                desc=details.desc,
-                use=details.use,
-                effect=details.effect,
-                type=config.type,
-                schema=details.schema,
-                config_tags=_tags(config),
-            )
-        )
+        return rest_result(None if config is None else _advance_info(config))
 
     def beta(self, request: Request, form: Form) -> Response:
         if refusal := illegal(self._checks, form):
@@ -204,6 +180,22 @@ class DetailsDesk:
         return json_response(Page(page.total_count, page.page_number, page.pages_available, items))
 
 
+def _advance_info(config: Config) -> AdvanceInfo:
+    details = config.details
+    return AdvanceInfo(
+        create_time=config.created_ms,
+        modify_time=config.modified_ms,
+        create_user=config.src_user,
+        create_ip=config.src_ip,
+        desc=details.desc,
+        use=details.use,
+        effect=details.effect,
+        type=config.type,
+        schema=details.schema,
+        config_tags=",".join(details.tags) or None,
+    )
+
+
 def _item(row: ConfigRow, search: ConfigSearch, tenant: str | None) -> ConfigInfo:
     return ConfigInfo(
         id=str(row.id),
@@ -216,10 +208,6 @@ def _item(row: ConfigRow, search: ConfigSearch, tenant: str | None) -> ConfigInf
         app_name=row.app_name,
         type=None if search.tags and not search.blur else row.type,
     )
-
-
-def _tags(config: Config) -> str | None:
-    return ",".join(config.details.tags) or None
 
 
 def _list(text: str | None) -> tuple[str, ...]:
