@@ -72,9 +72,16 @@ class Client:
         return done
 
     def _stop_beating(self, service: str, group: str, instance: dict[str, Any]) -> None:
+        """No beat is under way afterwards. The SDK says good-bye first and stops its beats then: one that the server reads
+        in between brings the instance back, and as it stops nothing it replaces, so does one of an earlier registration."""
         stopped = self.beats.pop((service, group, instance["ip"], instance["port"]), None)
         if stopped:
             stopped.set()
+        for thread in threading.enumerate():
+            beat = getattr(thread, "beat_info", None)
+            if beat is not None and (beat.ip, beat.port) == (instance["ip"], instance["port"]):
+                thread.stop()
+                thread.join()
 
     def _beat(self, service: str, group: str, instance: dict[str, Any], stopped: threading.Event) -> None:
         while not stopped.wait(BEAT_S):
