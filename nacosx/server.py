@@ -323,7 +323,10 @@ class Server:
             ),
             **config_v1.routes(gateway, self._listeners, self._long_polls, self._rows, checks=checks, limits=limits),
             **console_v1.routes(
-                gateway, checks=checks, state=shown_state(settings, self.port), ready=lambda: self._grpc.started
+                gateway,
+                checks=checks,
+                state=shown_state(settings, self.port),
+                ready=lambda: self._grpc.started and not self._grpc.stopping,
             ),
         }
         self._http = HttpServer(

@@ -10,14 +10,21 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from queue import SimpleQueue
 
+import grpc
 import pytest
 
 from nacosx import __version__
 from nacosx.wire.listener import PREFACE
+from tests.models import payload
 from tests.server import ROOT, ServerProcess, wait_until
 
 ENDS_S_MAX = 20
+POLL = (
+    b"POST /nacos/v1/cs/configs/listener HTTP/1.1\r\nHost: a\r\nLong-Pulling-Timeout: 30000\r\n"
+    b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 29\r\n\r\nListening-Configs=d%02g%02%01"
+)
 
 
 @pytest.fixture
@@ -53,6 +60,11 @@ def speaks_http2(port: int) -> bool:
     with socket.create_connection(("127.0.0.1", port), ENDS_S_MAX) as sock:
         sock.sendall(PREFACE + b"\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\x04" + bytes(5))
         return sock.recv(9)[3:4] == b"\x04"
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_the_version_is_told_without_starting_anything() -> None:
@@ -164,10 +176,48 @@ def test_a_damaged_log_is_refused_with_its_file(server: ServerProcess) -> None:
 def test_a_client_that_reads_nothing_does_not_keep_the_server_from_stopping(server: ServerProcess) -> None:
     server.start()
     with socket.create_connection(("127.0.0.1", server.port), ENDS_S_MAX) as poll:
-        body = b"Listening-Configs=d%02g%02%01"
-        poll.sendall(
-            b"POST /nacos/v1/cs/configs/listener HTTP/1.1\r\nHost: a\r\nLong-Pulling-Timeout: 30000\r\n"
-            b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
-        )
+        poll.sendall(POLL)
         get(server.port, "/nacos/v1/console/health/liveness")  # the poll was there before
         server.stop()
+
+
+def test_polls_and_streams_are_ended_in_order_when_the_server_stops(server: ServerProcess) -> None:
+    """They get their answer, which those who are cut when the grace is over do not."""
+    server.start()
+    setup = b'{"clientVersion":"Nacos-Test:v1","labels":{"source":"sdk","module":"config"},"abilityTable":{}}'
+    with (
+        socket.create_connection(("127.0.0.1", server.port), ENDS_S_MAX) as poll,
+        grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel,
+    ):
+        poll.sendall(POLL)
+        get(server.port, "/nacos/v1/console/health/liveness")  # the poll was there before
+        check = payload.encode("ServerCheckRequest", b"{}")
+        channel.unary_unary("/Request/request")(check, timeout=ENDS_S_MAX)
+        setups: SimpleQueue[bytes | None] = SimpleQueue()  # never ends by itself
+        setups.put(payload.encode("ConnectionSetupRequest", setup))
+        stream = channel.stream_stream("/BiRequestStream/requestBiStream")(iter(setups.get, None))
+        assert payload.decode(next(stream))[0] == "SetupAckRequest"
+        server.stop()
+        said = poll.makefile("rb").read()
+        assert said.startswith(b"HTTP/1.1 200")
+        assert b"\r\nConnection: close\r\n" in said
+        with pytest.raises(grpc.RpcError, match="the server closes this connection"):
+            next(stream)
+        setups.put(None)
+
+
+@pytest.mark.parametrize(("version", "refusal"), [("v1", b"HTTP/1.1 500"), ("v2", b'"code":30000')])
+def test_a_server_that_stops_is_not_ready(server: ServerProcess, version: str, refusal: bytes) -> None:
+    """A request that had begun to come is answered to its end."""
+    server.start()
+    head, end = f"GET /nacos/{version}/console/health/readiness HTTP/1.1\r\nHost: a\r\n".encode(), b"\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), ENDS_S_MAX) as asking:
+        asking.sendall(head + end)
+        assert asking.recv(1 << 16).startswith(b"HTTP/1.1 200")
+        asking.sendall(head)
+        get(server.port, "/nacos/v1/console/health/liveness")  # the head was there before
+        os.kill(server.pid, signal.SIGTERM)
+        wait_until(lambda: not listens(server.port), "nobody new is let in", ENDS_S_MAX)
+        asking.sendall(end)
+        assert refusal in asking.makefile("rb").read()
+    server.stop()

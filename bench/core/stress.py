@@ -59,7 +59,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--events", type=float, default=1e9, help="in all (1e9)")
     parser.add_argument("--seconds-max", type=float, default=3600, help="longer is a hang (3600)")
     options = parser.parse_args(arguments)
-    faulthandler.dump_traceback_later(options.seconds_max, exit=True, file=sys.__stderr__)
+    faulthandler.dump_traceback_later(options.seconds_max, exit=True, file=2)
     events, seconds, unsound = 0, 0.0, 0
     for shape, wait, load, count in plan(options.events):
         run = topology.run(shape, wait=wait, events=count, size=load.size, batch=load.batch, idle_max=load.idle_max)

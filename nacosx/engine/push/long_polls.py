@@ -42,6 +42,7 @@ class LongPolls:
         self._by_key: dict[ConfigKey, dict[Poll, None]] = {}
         self._polls: dict[Poll, None] = {}
         self._listenings = 0
+        self._ended = False
 
     @property
     def count(self) -> int:
@@ -61,6 +62,8 @@ class LongPolls:
         # whatever changes from here on, is told.
         for listening in self.changed(client_ip, tag, listenings):
             return listening
+        if self._ended:
+            return None
         if self._listenings + len(listenings) > self._listenings_max:
             raise NacosError(OVER_THRESHOLD, f"more than {self._listenings_max} configs are polled")
         poll = Poll(client_ip, tag, asyncio.get_running_loop().create_future())
@@ -102,6 +105,7 @@ class LongPolls:
 
     def end(self) -> None:
         """The server stops: everybody is told now that nothing has changed, and asks again, elsewhere or later."""
+        self._ended = True
         for poll in self._polls:
             self._expire(poll)
 

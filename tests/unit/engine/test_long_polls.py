@@ -201,5 +201,6 @@ def test_when_the_server_stops_nobody_waits_any_longer() -> None:
         assert room.polls.count == 2
         room.polls.end()
         assert await asyncio.gather(*polls) == [None, None]
+        assert await room.poll(Listening(KEY, "", "")) is None, "one whose request was on its way"
 
     story(play)
