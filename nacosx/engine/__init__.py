@@ -9,6 +9,10 @@ reactions   event type → who reacts
 beats       the life of ip:port clients: unhealthy after 15 s, removed after 30 s
 cleaner     empty services and forgotten metadata go;  retention  old config history goes
 cluster_members   founding by cluster.conf, members that are new or were wiped;  address_book  where they answer
-ticker      one hashed-wheel timer, one wake-up of the event loop;  timer_thread  the same wheel in a thread of its own
-repeated_timer    a timer that begins anew after every run, on either of the two
+ticker      one hashed-wheel timer, one wake-up of the event loop
+
+For who builds on the core, as SOFAJRaft has them. The server needs neither: it has one loop, and its deadlines follow from
+state (a group's from its rules), so whoever arms a timer anew decides how long it takes each time.
+timer_thread      the same wheel in a thread of its own
+repeated_timer    a timer that begins anew after every run, on either driver
 """

@@ -114,7 +114,12 @@ def instance_id(key: ServiceKey, instance: Instance) -> str:
 
 
 def host(service: Service, instance: Instance) -> Host:
-    """An instance (overlay applied) as JSON."""
+    """An instance (overlay applied) as JSON.
+
+    `ephemeral` is the kind of the service, not of the registration, as in Java (InstanceUtil.parseToApiInstance). They differ
+    only where ephemeral registrations met a persistent one that was on its way to the log: they are shown as persistent
+    until they are taken back, and expire as ever.
+    """
     key = service.key
     metadata = instance.metadata
     generator = metadata.get(INSTANCE_ID_GENERATOR, msgspec.UNSET) if metadata else "simple"

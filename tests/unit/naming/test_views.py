@@ -13,6 +13,7 @@ import pytest
 from nacosx.errors import NacosError
 from nacosx.naming.commands import (
     CreateService,
+    DeregisterInstance,
     OverrideSwitch,
     RegisterInstance,
     RegisterPersistent,
@@ -40,6 +41,17 @@ def register(registry: Registry, last: int, **members: Any) -> None:
 
 def info(registry: Registry, clusters: str = "", *, healthy_only: bool = False, now_ms: int = 7) -> Any:
     return msgspec.json.decode(service_info(registry, KEY, clusters, healthy_only, grouped=True, now_ms=now_ms))
+
+
+def test_an_instance_is_shown_with_the_kind_of_its_service() -> None:
+    """Also one that registered as ephemeral while a persistent one was on its way to the log; it goes as it came."""
+    registry = Registry()
+    register(registry, 1)
+    assert [each["ephemeral"] for each in info(registry)["hosts"]] == [True]
+    registry.apply(RegisterPersistent(KEY, Instance("10.1.1.2", 8080), 2))
+    assert [each["ephemeral"] for each in info(registry)["hosts"]] == [False, False]
+    registry.apply(DeregisterInstance("10.1.1.1:8080#true", KEY, 3))
+    assert [each["ip"] for each in info(registry)["hosts"]] == ["10.1.1.2"]
 
 
 @pytest.fixture
