@@ -18,6 +18,7 @@ from nacosx.api.checks import Checks
 from nacosx.api.v1.config_listener import parse_listenings, version_number
 from nacosx.errors import NacosError
 from tests.config_house import CONFIGS, ConfigHouse
+from tests.turns import turn
 
 LISTENER = f"{CONFIGS}/listener"
 JSON = "application/json;charset=UTF-8"
@@ -53,14 +54,6 @@ def poll(house: ConfigHouse, listening: str, timeout_ms: int = 30_000, ip: str =
     )
     assert isinstance(answer, Coroutine), "answered at once"
     return asyncio.get_running_loop().create_task(answer)
-
-
-async def turn() -> None:
-    loop = asyncio.get_running_loop()
-    for _ in range(3):
-        passed = loop.create_future()
-        loop.call_soon(passed.set_result, None)
-        await passed
 
 
 def play(house: ConfigHouse, story: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -106,7 +99,7 @@ def test_no_hang_up_answers_at_once_that_nothing_has_changed(house: ConfigHouse)
 def test_a_poll_hangs_until_its_config_changes(house: ConfigHouse) -> None:
     async def story() -> None:
         waiting = poll(house, entry("other", tenant="ns1") + entry("d", tenant="public"))
-        await turn()
+        await turn(3)
         await post(house, content="1")
         assert whole(await waiting) == (200, JSON, NO_CACHE, "d%02G%02public%01\n")
 
@@ -119,9 +112,9 @@ def test_a_poll_ends_half_a_second_before_the_client_gives_up_but_holds_ten_seco
 ) -> None:
     async def story() -> None:
         waiting = poll(house, entry(), asked_ms)
-        await turn()
+        await turn(3)
         house.time.advance(waits_ms - 1)
-        await turn()
+        await turn(3)
         assert not waiting.done()
         house.time.advance(1)
         assert whole(await waiting) == (200, JSON, (), "")
@@ -134,7 +127,7 @@ def test_a_list_without_an_end_listens_to_nothing(house: ConfigHouse) -> None:
 
     async def story() -> None:
         waiting = poll(house, "d\x02G\x02md5")
-        await turn()
+        await turn(3)
         await post(house, content="1")
         house.time.advance(29_500)
         assert (await waiting).body == b""
@@ -228,7 +221,7 @@ def test_every_list_is_read_back(entries: list[tuple[str, str, str, str | None]]
 def test_views_show_who_listens_by_poll_or_over_grpc(house: ConfigHouse) -> None:
     async def story() -> None:
         waiting = poll(house, entry("d") + entry("e", tenant="ns1"))
-        await turn()
+        await turn(3)
         context = {"dataId": "d", "group": "G", "tenant": "public", "md5": ""}
         house.call("ConfigBatchListenRequest", {"configListenContexts": [context]}, house.connection("c1", "10.0.0.7"))
         d, ip = {"dataId": "d", "group": "G"}, {"ip": "127.0.0.1"}

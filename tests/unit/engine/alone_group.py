@@ -21,6 +21,7 @@ from nacosx.engine.ticker import Ticker
 from nacosx.namespaces import Namespaces
 from nacosx.naming.registry import Registry
 from tests.memory_storage import MemoryHardStates, MemoryLog, MemoryRows, MemorySnapshots
+from tests.turns import turn
 from tests.unit.config.catalog_commands import KEY
 
 # What a leader writes by itself when the group begins: the first entry of its term, and its members.
@@ -90,14 +91,6 @@ class Group:
     def applied(self) -> int:
         """Commands, since the group began."""
         return self.group.applied_index - OWN_ENTRIES
-
-
-async def turn() -> None:
-    """One turn of the loop, in which everything runs that is due."""
-    loop = asyncio.get_running_loop()
-    passed = loop.create_future()
-    loop.call_soon(passed.set_result, None)
-    await passed
 
 
 def story(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:

@@ -15,7 +15,7 @@ from nacosx.errors import CONFIG_CONFLICT, NacosError
 from nacosx.raft.messages import Message
 from nacosx.raft.options import Options
 from tests.memory_storage import MemoryHardStates, MemoryLog, MemorySnapshots
-from tests.unit.engine.alone_group import turn
+from tests.turns import turn
 from tests.virtual_time import VirtualTime
 
 GROUP = "g"

@@ -29,6 +29,7 @@ from nacosx.naming.commands import DurableCommand as NamingCommand
 from nacosx.naming.model import Instance, ServiceKey
 from nacosx.naming.registry import Registry
 from tests.memory_storage import MemoryRows
+from tests.turns import turn
 from tests.virtual_time import VirtualTime
 
 ORDERS = ServiceKey("public", "DEFAULT_GROUP", "orders")
@@ -80,12 +81,7 @@ class House:
         """One second at a time, so that futures are answered in between."""
         for _ in range(delay_ms // 1000):
             self.time.advance(1000)
-            self.loop.run_until_complete(asyncio.wait_for(self._turn(), 10))
-
-    async def _turn(self) -> None:
-        turn = self.loop.create_future()
-        self.loop.call_soon(turn.set_result, None)
-        await turn
+            self.loop.run_until_complete(asyncio.wait_for(turn(), 10))
 
     def register(self) -> None:
         self.gateway.submit(RegisterInstance("c", ORDERS, Instance("10.0.0.1", 80), self.now_ms))

@@ -16,6 +16,7 @@ from nacosx.engine.ports import Standing
 from nacosx.engine.raft.group import RaftGroup
 from nacosx.engine.raft.metrics import RaftMetrics
 from nacosx.engine.raft.refusals import RefusedError
+from tests.turns import turn
 from tests.virtual_time import VirtualTime
 
 FRESH: Sequence[str] = ()
@@ -98,11 +99,7 @@ class House:
 
     async def look(self, delay_ms: int = ROUND_MS) -> None:
         self.time.advance(delay_ms)
-        loop = asyncio.get_running_loop()
-        for _ in range(10):
-            passed = loop.create_future()
-            loop.call_soon(passed.set_result, None)
-            await passed
+        await turn(10)
 
 
 def tell(story: Callable[[House], object], configured: str = "ABC") -> None:

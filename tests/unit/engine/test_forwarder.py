@@ -15,7 +15,8 @@ from nacosx.engine.raft.forwarder import BATCH_BYTES_MAX, Forwarder
 from nacosx.engine.raft.fsm_caller import FSMCaller
 from nacosx.engine.raft.refusals import EBUSY, EPERM, ETIMEDOUT, RefusedError
 from nacosx.errors import CONFIG_CONFLICT, NacosError
-from tests.unit.engine.alone_group import story, turn
+from tests.turns import turn
+from tests.unit.engine.alone_group import story
 from tests.unit.engine.raft_cluster import Words
 from tests.virtual_time import VirtualTime
 

@@ -14,6 +14,7 @@ from nacosx.config.model import ConfigKey
 from nacosx.config.watch import Listening
 from nacosx.engine.push.long_polls import LongPolls
 from nacosx.errors import OVER_THRESHOLD, NacosError
+from tests.turns import turn
 from tests.unit.config.catalog_commands import KEY, md5_of, publish, publish_beta, remove
 from tests.virtual_time import VirtualTime
 
@@ -49,15 +50,6 @@ def story(play: Callable[[Room], Awaitable[None]]) -> None:
     assert (room.polls._by_key, room.polls._listenings) == ({}, 0)
 
 
-async def turn() -> None:
-    """Lets tasks that can go on do so."""
-    loop = asyncio.get_running_loop()
-    for _ in range(3):
-        passed = loop.create_future()
-        loop.call_soon(passed.set_result, None)
-        await passed
-
-
 def test_what_a_client_does_not_have_yet_is_changed() -> None:
     room = Room()
     room.apply(publish("1"), publish_beta("b", "10.0.0.1"))
@@ -71,7 +63,7 @@ def test_a_poll_wakes_up_for_a_change_of_one_of_its_configs() -> None:
     async def play(room: Room) -> None:
         mine, other = Listening(KEY, "", "public"), Listening(OTHER, "", "ns1")
         poll, bystander = room.poll(mine, other), room.poll(other)
-        await turn()
+        await turn(3)
         room.apply(publish("1"))
         assert await poll == mine
         assert not bystander.done()
@@ -88,7 +80,7 @@ def test_a_change_before_the_poll_has_begun_is_not_missed() -> None:
         mine = Listening(KEY, "", "")
         poll = room.poll(mine)  # not one step so far
         room.apply(publish("1"))
-        await turn()
+        await turn(3)
         assert poll.done()
         assert await poll == mine
 
@@ -98,9 +90,9 @@ def test_a_change_before_the_poll_has_begun_is_not_missed() -> None:
 def test_a_poll_ends_when_its_time_is_up() -> None:
     async def play(room: Room) -> None:
         poll = room.poll(Listening(KEY, "", ""), timeout_ms=10_000)
-        await turn()
+        await turn(3)
         room.time.advance(9_999)
-        await turn()
+        await turn(3)
         assert not poll.done()
         room.time.advance(1)
         assert await poll is None
@@ -113,7 +105,7 @@ def test_a_change_back_before_anybody_looked_answers_with_the_first_change() -> 
         room.apply(publish("1"))
         mine = Listening(KEY, md5_of(b"1"), "")
         poll = room.poll(mine)
-        await turn()
+        await turn(3)
         room.apply(publish("2"), publish("1"))
         assert await poll == mine
 
@@ -125,7 +117,7 @@ def test_a_beta_wakes_up_the_clients_it_is_for_and_nobody_else() -> None:
         room.apply(publish("1"))
         mine = Listening(KEY, md5_of(b"1"), "")
         beta, plain = room.poll(mine, ip="10.0.0.1"), room.poll(mine)
-        await turn()
+        await turn(3)
         room.apply(publish_beta("b", "10.0.0.1"))
         assert await beta == mine
         assert not plain.done()
@@ -138,7 +130,7 @@ def test_a_beta_wakes_up_the_clients_it_is_for_and_nobody_else() -> None:
 def test_a_client_that_hangs_up_leaves_nothing_behind() -> None:
     async def play(room: Room) -> None:
         poll = room.poll(Listening(KEY, "", ""), Listening(KEY, "", "public"))
-        await turn()
+        await turn(3)
         assert room.polls.count == 1
         poll.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -154,7 +146,7 @@ def test_one_config_under_two_spellings_answers_with_the_first() -> None:
         room.apply(publish("1"))
         blank, spelled = Listening(KEY, md5_of(b"1"), ""), Listening(KEY, md5_of(b"1"), "public")
         poll = room.poll(blank, spelled)
-        await turn()
+        await turn(3)
         room.apply(publish("2"))
         assert await poll == blank
 
@@ -165,7 +157,7 @@ def test_views_show_who_waits_for_what() -> None:
     async def play(room: Room) -> None:
         room.apply(publish("1"))
         poll = room.poll(Listening(KEY, md5_of(b"1"), ""), Listening(OTHER, "", "ns1"))
-        await turn()
+        await turn(3)
         assert room.polls.of_config(KEY) == {"1.1.1.1": md5_of(b"1")}
         assert room.polls.of_config(ConfigKey("public", "G", "nobody")) == {}
         assert room.polls.of_client("1.1.1.1") == {
@@ -174,7 +166,7 @@ def test_views_show_who_waits_for_what() -> None:
         }
         assert room.polls.of_client("2.2.2.2") == {}
         poll.cancel()
-        await turn()
+        await turn(3)
 
     story(play)
 
@@ -182,7 +174,7 @@ def test_views_show_who_waits_for_what() -> None:
 def test_polled_configs_have_a_limit() -> None:
     async def play(room: Room) -> None:
         poll = room.poll(*(Listening(KEY, "", str(number)) for number in range(100)))
-        await turn()
+        await turn(3)
         with pytest.raises(NacosError) as refusal:
             await room.poll(Listening(KEY, "", ""))
         assert refusal.value.kind is OVER_THRESHOLD
@@ -197,7 +189,7 @@ def test_when_the_server_stops_nobody_waits_any_longer() -> None:
 
     async def play(room: Room) -> None:
         polls = [room.poll(Listening(key, "", "")) for key in (KEY, OTHER)]
-        await turn()
+        await turn(3)
         assert room.polls.count == 2
         room.polls.end()
         assert await asyncio.gather(*polls) == [None, None]

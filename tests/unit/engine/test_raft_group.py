@@ -12,7 +12,8 @@ import pytest
 from nacosx.engine.raft.limits import Limits
 from nacosx.engine.raft.refusals import EPERM, RefusedError
 from nacosx.errors import NacosError
-from tests.unit.engine.alone_group import story, turn
+from tests.turns import turn
+from tests.unit.engine.alone_group import story
 from tests.unit.engine.raft_cluster import Cluster, Member
 
 

@@ -22,8 +22,9 @@ from nacosx.naming.events import ServiceChanged
 from nacosx.naming.model import Instance, ServiceKey
 from nacosx.raft.ready import HardState
 from tests.memory_storage import MemoryLog
+from tests.turns import turn
 from tests.unit.config.catalog_commands import KEY, publish, remove
-from tests.unit.engine.alone_group import OWN_ENTRIES, Group, story, turn
+from tests.unit.engine.alone_group import OWN_ENTRIES, Group, story
 
 SERVICE = ServiceKey("public", "DEFAULT_GROUP", "orders")
 REGISTER = RegisterPersistent(SERVICE, Instance("10.0.0.1", 8080), 1)

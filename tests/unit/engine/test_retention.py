@@ -8,6 +8,7 @@ from typing import cast
 from nacosx.engine.ports import RowStore
 from nacosx.engine.retention import DAY_MS, INTERVAL_MS, Retention
 from nacosx.errors import DATA_ACCESS, NacosError
+from tests.turns import turn
 from tests.virtual_time import VirtualTime
 
 
@@ -25,32 +26,23 @@ class Rows:
             raise self.error
 
 
-async def turn() -> None:
-    """The start of the task, its await, its end."""
-    loop = asyncio.get_running_loop()
-    for _ in range(3):
-        passed = loop.create_future()
-        loop.call_soon(passed.set_result, None)
-        await passed
-
-
 def test_history_is_forgotten_at_each_interval_and_never_two_rounds_at_once() -> None:
     async def story() -> None:
         time, rows, loop = VirtualTime(), Rows(), asyncio.get_running_loop()
         retention = Retention(cast(RowStore, rows), loop, time.ticker(), time.clock, days=30)
         retention.start()
         time.advance(INTERVAL_MS - 1)
-        await turn()
+        await turn(3)
         assert rows.asked == []
         rows.gate = loop.create_future()
         time.advance(1)
-        await turn()
+        await turn(3)
         assert rows.asked == [time.clock.wall_ms() - 30 * DAY_MS]
         time.advance(INTERVAL_MS)  # the first round is still under way
-        await turn()
+        await turn(3)
         assert len(rows.asked) == 1
         stopping = asyncio.ensure_future(retention.stop())
-        await turn()
+        await turn(3)
         assert not stopping.done()
         rows.gate.set_result(None)
         await stopping
@@ -66,7 +58,7 @@ def test_a_round_that_fails_does_not_stop_the_next() -> None:
         retention.start()
         for expected in (1, 2):
             time.advance(INTERVAL_MS)
-            await turn()
+            await turn(3)
             assert len(rows.asked) == expected
         await retention.stop()
 

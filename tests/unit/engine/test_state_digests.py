@@ -16,7 +16,8 @@ from nacosx.engine.ports import Standing
 from nacosx.engine.raft.group import RaftGroup
 from nacosx.engine.raft.refusals import RefusedError
 from nacosx.engine.raft.state_digests import differs_at, known, odd_one_out_at
-from tests.unit.engine.alone_group import story, turn
+from tests.turns import turn
+from tests.unit.engine.alone_group import story
 from tests.unit.engine.raft_cluster import GROUP, Cluster
 from tests.virtual_time import VirtualTime
 

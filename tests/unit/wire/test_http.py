@@ -15,6 +15,7 @@ from nacosx.api.later import Later
 from nacosx.errors import NOT_FOUND, NacosError
 from nacosx.wire.http import BODY_BYTES_MIN, KEEP_ALIVE_MS, LINGER_MS, HttpServer
 from tests.fake_transport import HIGH_WATER_BYTES, FakeTransport
+from tests.turns import turn
 from tests.virtual_time import VirtualTime
 
 CHECK_MS = KEEP_ALIVE_MS // 2
@@ -75,14 +76,7 @@ class Clients:
 
     def turn(self) -> None:
         """Lets tasks run until they wait."""
-
-        async def turns() -> None:
-            for _ in range(5):
-                turned = self.loop.create_future()
-                self.loop.call_soon(turned.set_result, None)
-                await turned
-
-        self.loop.run_until_complete(turns())
+        self.loop.run_until_complete(turn(5))
 
     def open_gate(self, number: int = 0, value: bytes = b"!") -> None:
         self.gates[number].set_result(value)
