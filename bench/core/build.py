@@ -18,7 +18,6 @@ ROOT = Path(__file__).parent.parent.parent
 CORE = "nacosx/_core"
 RING = (f"{CORE}/atomic.pxd", f"{CORE}/ring.pxd", f"{CORE}/ring.pyx")
 THREADS = ("bench/core/ring_threads.pyx",)
-IN_FLIGHT = "bench/raft/in_flight.pyx"
 LOG = tuple(
     f"{CORE}/{name}.pyx"
     for name in ("disk", "entry", "segment", "append_batcher", "flush", "recovery", "disk_thread", "wal")
@@ -37,12 +36,12 @@ def ring_threads() -> None:
         stamp.write_text(_digest())
 
 
-def in_flight() -> None:
-    """Afterwards `bench.raft.in_flight` can be imported. CalledProcessError when it does not compile."""
-    source = ROOT / IN_FLIGHT
-    compiled = source.with_suffix(str(sysconfig.get_config_var("EXT_SUFFIX")))
-    if not compiled.exists() or compiled.stat().st_mtime < source.stat().st_mtime:
-        compile_in(ROOT, (IN_FLIGHT,), ())
+def load(source: str) -> None:
+    """Afterwards this part of the load of `bench raft` can be imported. CalledProcessError when it does not compile."""
+    path = ROOT / source
+    compiled = path.with_suffix(str(sysconfig.get_config_var("EXT_SUFFIX")))
+    if not compiled.exists() or compiled.stat().st_mtime < path.stat().st_mtime:
+        compile_in(ROOT, (source,), ())
 
 
 def copy_in(folder: Path, flags: Sequence[str]) -> None:

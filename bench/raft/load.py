@@ -9,7 +9,7 @@ from typing import Any
 from bench.core import build
 from bench.serve.closed_loop import percentile
 
-build.in_flight()
+build.load("bench/raft/in_flight.pyx")
 
 from bench.raft.in_flight import InFlight  # noqa: E402 (it has to be compiled first)
 

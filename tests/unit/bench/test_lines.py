@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import socket
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -14,6 +15,8 @@ import grpc
 import h11
 import pytest
 
+from bench.raft.put_lines import PutLine
+from bench.raft.puts import PutCalls
 from bench.serve import closed_loop, grpc_dialect, http_line
 from bench.serve.closed_loop import AnswerError, LineError, call
 from bench.serve.dialect import MARK, Numbered, config_content, marked
@@ -106,6 +109,55 @@ def test_a_refused_call_is_an_error() -> None:
         with pytest.raises(AnswerError, match="301"):
             call(line, grpc_dialect.message("HealthCheckRequest", {}))
         line.close()
+
+
+def put_calls(dialect: GrpcDialect, requests: list[bytes]) -> PutCalls:
+    return PutCalls(dialect.register_line(PutLine(dialect._host, dialect._port)), requests, b'"resultCode":200')
+
+
+def received(calls: PutCalls, count: int) -> list[int]:
+    """How long each of so many calls took."""
+    took_ns: list[int] = []
+    while len(took_ns) < count:
+        calls.receive(took_ns)
+    return took_ns
+
+
+def test_puts_share_a_connection() -> None:
+    """Many calls at once are each answered once, and their requests follow each other; frames of other streams are heard."""
+    requests = [grpc_dialect.message("BenchPutRequest", {"value": value}) for value in ("a", "bc", "def")]
+    with grpc_oracle() as (oracle, dialect):
+        calls = put_calls(dialect, requests)
+        asked = len(oracle.asked)
+        took_ns: list[int] = []
+        for count in (7, 1, 30) * 60:  # more streams than there are slots
+            calls.begin(count)
+            took_ns += received(calls, count)
+        calls.close()
+        assert len(took_ns) == len(oracle.asked) - asked == 38 * 60
+        assert min(took_ns) > 0
+        assert Counter(oracle.asked[asked:]) == {request[5:]: 760 for request in requests}
+
+
+def test_the_first_put_of_a_connection_tells_its_header_fields() -> None:
+    """What follows refers to them; etcd has no handshake before."""
+    with grpc_oracle() as (oracle, dialect):
+        line = PutLine(dialect._host, dialect._port, path=b"/Request/request", bi_path=b"")
+        calls = PutCalls(line, [b"\x00\x00\x00\x00\x03put"], b"")
+        calls.begin(3)
+        received(calls, 3)
+        calls.close()
+        assert oracle.asked == [b"put"] * 3
+
+
+def test_one_refused_put_fails_the_run() -> None:
+    with grpc_oracle() as (oracle, dialect):
+        calls = put_calls(dialect, [grpc_dialect.message("HealthCheckRequest", {})])
+        oracle.refuse_health = 1
+        calls.begin(2)
+        with pytest.raises(AnswerError, match="301"):
+            received(calls, 2)
+        calls.close()
 
 
 @contextmanager
