@@ -76,6 +76,7 @@ cdef class Session:
 
     cdef nghttp2_session* session
     cdef dict streams  # id → Call, of every open one: this is what keeps it alive
+    cdef Call recent  # the one nghttp2 spoke of last, which it most often speaks of again
     cdef list events
     cdef int32_t last_stream_id  # of the newest request
     cdef bytes unary_path
@@ -257,7 +258,11 @@ cdef class Session:
     # --- answers ---
 
     cdef Call find(self, int32_t stream_id):
-        cdef void* found = nghttp2_session_get_stream_user_data(self.session, stream_id)
+        """None when it is not open."""
+        cdef void* found
+        if self.recent is not None and self.recent.stream_id == stream_id:
+            return self.recent
+        found = nghttp2_session_get_stream_user_data(self.session, stream_id)
         return None if found == NULL else <Call>found
 
     cdef int answer(self, Call call, list pieces) except -1:
@@ -286,7 +291,7 @@ cdef class Session:
     cdef int begin_call(self, int32_t stream_id) except -1:
         cdef Call call = Call.__new__(Call)
         call.stream_id = self.last_stream_id = stream_id
-        self.streams[stream_id] = call
+        self.streams[stream_id] = self.recent = call
         return check(nghttp2_session_set_stream_user_data(self.session, stream_id, <void*>call))
 
     cdef int header(
@@ -373,6 +378,8 @@ cdef class Session:
         cdef Call call = self.streams.pop(stream_id, None)
         if call is None:
             return 0
+        if call is self.recent:
+            self.recent = None
         self.queued_bytes -= call.left
         self.inbound_bytes -= call.charged
         if call.streaming and call.answered:
@@ -464,10 +471,9 @@ cdef int on_header(
     uint8_t _,
     void* user_data,
 ) noexcept:
-    cdef void* found = nghttp2_session_get_stream_user_data(session, frame.hd.stream_id)
-    if found == NULL:
+    cdef Call call = (<Session>user_data).find(frame.hd.stream_id)
+    if call is None:
         return 0
-    cdef Call call = <Call>found
     call.header_bytes += name_size + value_size + 32
     if call.header_bytes > HEADER_LIST_BYTES_MAX:
         # The call is reset, and nghttp2 stops telling its fields: a small frame can stand for megabytes of them.
@@ -482,19 +488,19 @@ cdef int on_header(
 
 
 cdef int on_data_chunk(
-    nghttp2_session* session, uint8_t _, int32_t stream_id, const uint8_t* at, size_t size, void* user_data
+    nghttp2_session* _session, uint8_t _flags, int32_t stream_id, const uint8_t* at, size_t size, void* user_data
 ) noexcept:
-    cdef void* found = nghttp2_session_get_stream_user_data(session, stream_id)
-    if found == NULL:
+    cdef Call call = (<Session>user_data).find(stream_id)
+    if call is None:
         return 0
     try:
-        return (<Session>user_data).body(<Call>found, at, size)
+        return (<Session>user_data).body(call, at, size)
     except Exception as error:
         return (<Session>user_data).fail(error)
 
 
-cdef int on_frame_received(nghttp2_session* session, const nghttp2_frame* frame, void* user_data) noexcept:
-    cdef void* found
+cdef int on_frame_received(nghttp2_session* _, const nghttp2_frame* frame, void* user_data) noexcept:
+    cdef Call call
     try:
         if frame.hd.type == NGHTTP2_PING:
             if frame.hd.flags & NGHTTP2_FLAG_ACK:
@@ -502,13 +508,13 @@ cdef int on_frame_received(nghttp2_session* session, const nghttp2_frame* frame,
             else:
                 (<Session>user_data).pinged()
         elif frame.hd.type == NGHTTP2_HEADERS or frame.hd.type == NGHTTP2_DATA:
-            found = nghttp2_session_get_stream_user_data(session, frame.hd.stream_id)
-            if found == NULL:
+            call = (<Session>user_data).find(frame.hd.stream_id)
+            if call is None:
                 return 0
             if frame.hd.type == NGHTTP2_HEADERS and frame.headers.cat == NGHTTP2_HCAT_REQUEST:
-                (<Session>user_data).dispatch(<Call>found)
+                (<Session>user_data).dispatch(call)
             if frame.hd.flags & NGHTTP2_FLAG_END_STREAM:
-                (<Session>user_data).half_close(<Call>found)
+                (<Session>user_data).half_close(call)
         return 0
     except Exception as error:
         return (<Session>user_data).fail(error)
@@ -539,6 +545,7 @@ cdef ssize_t read_pieces(
 ) noexcept:
     """How many bytes the next DATA frame takes; `send_pieces` writes them."""
     cdef Call call = <Call>source.ptr
+    (<Session>user_data).recent = call
     if call.left == 0 and not call.ending:
         return NGHTTP2_ERR_DEFERRED
     data_flags[0] |= NGHTTP2_DATA_FLAG_NO_COPY
