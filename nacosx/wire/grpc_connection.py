@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -30,6 +30,7 @@ from nacosx.api.grpc.internal import (
 from nacosx.api.grpc.rpc import WaitingReply, error_body
 from nacosx.api.later import Later
 from nacosx.errors import NacosError
+from nacosx.wire.grpc_writes import STOPPING, Writes
 
 if TYPE_CHECKING:
     from nacosx.wire.grpc import GrpcServer, Served
@@ -77,6 +78,7 @@ class GrpcConnection(asyncio.Protocol):
         "_closing",
         "_detecting",
         "_flush_due",
+        "_gathered",
         "_heard_ms",
         "_is_registered",
         "_leaving",
@@ -90,6 +92,7 @@ class GrpcConnection(asyncio.Protocol):
         "_server",
         "_session",
         "_transport",
+        "_waiting",
         "app_name",
         "client_ip",
         "client_version",
@@ -115,7 +118,9 @@ class GrpcConnection(asyncio.Protocol):
         self._is_registered = False
         self._push_stream = 0  # the id of the stream that pushes take; 0 = none yet
         self._pushes: dict[str, Push] = {}  # request id → push
-        self._awaited: set[asyncio.Future[Any]] = set()  # writes and tasks that bring replies
+        self._awaited: set[Writes | asyncio.Task[bytes]] = set()  # what brings replies
+        self._gathered: list[Writes] = []  # of the calls that are being read
+        self._waiting = 0  # calls without a reply
         self._paused = False  # the transport takes nothing now: its buffer is full, or it is closing
         self._flush_due = False
         self._leaving = False  # GOAWAY is out
@@ -164,6 +169,10 @@ class GrpcConnection(asyncio.Protocol):
                 self._session.end(stream_id)
             elif kind == CLOSED and stream_id == self._push_stream:
                 self._push_stream = 0
+        if self._gathered:
+            gathered, self._gathered = self._gathered, []
+            for writes in gathered:
+                self._await(writes)
         self.flush()
 
     def flush(self) -> None:
@@ -266,30 +275,54 @@ class GrpcConnection(asyncio.Protocol):
         self.flush()
 
     def _wait_for(self, stream_id: int, type_name: str, served: Served, reply: WaitingReply) -> None:
-        if len(self._awaited) >= AWAITED_MAX:
+        if self._waiting >= AWAITED_MAX:
             if not isinstance(reply, Later):
                 reply.close()
             self._session.end(stream_id, RESOURCE_EXHAUSTED, "too many calls wait on this connection")
             return
-        awaited: asyncio.Future[Any]
-        awaited = reply.written if isinstance(reply, Later) else self._server.loop.create_task(reply)
-        self._awaited.add(awaited)
-        awaited.add_done_callback(partial(self._settled, stream_id, type_name, served.reply_type, reply))
+        self._waiting += 1
+        if isinstance(reply, Later):
+            gathered = self._gathered
+            if not gathered or gathered[-1].served is not served:
+                gathered.append(Writes(type_name, served))
+            gathered[-1].calls.append((stream_id, reply))
+        else:
+            task = self._server.loop.create_task(reply)
+            self._awaited.add(task)
+            task.add_done_callback(partial(self._settled, stream_id, type_name, served.reply_type, reply))
+
+    def _await(self, writes: Writes) -> None:
+        self._awaited.add(writes)
+        writes.last.add_done_callback(partial(self._written, writes))
+
+    def _written(self, writes: Writes, _: asyncio.Future[Any]) -> None:
+        self._awaited.discard(writes)
+        late = writes.answer(self._session, self._refuse)
+        if late is not None:
+            self._await(late)
+        self._replied(len(writes.calls) - (0 if late is None else len(late.calls)))
 
     def _settled(
-        self, stream_id: int, type_name: str, reply_type: str, reply: WaitingReply, awaited: asyncio.Future[Any]
+        self,
+        stream_id: int,
+        type_name: str,
+        reply_type: str,
+        reply: Coroutine[Any, Any, bytes],
+        task: asyncio.Task[bytes],
     ) -> None:
-        self._awaited.discard(awaited)
-        if awaited.cancelled():
-            if not isinstance(reply, Later):
-                reply.close()  # in case it was cancelled before its first step
-            self._session.end(stream_id, UNAVAILABLE, "the server is stopping")
-        elif (error := awaited.exception()) is None:
-            self._reply(stream_id, reply_type, reply.answer if isinstance(reply, Later) else awaited.result())
-        elif isinstance(error, NacosError) and isinstance(reply, Later) and reply.refused is not None:
-            self._reply(stream_id, reply_type, reply.refused(error))
+        self._awaited.discard(task)
+        if task.cancelled():
+            reply.close()  # in case it was cancelled before its first step
+            self._session.end(stream_id, UNAVAILABLE, STOPPING)
+        elif (error := task.exception()) is None:
+            self._reply(stream_id, reply_type, task.result())
         else:
             self._refuse(stream_id, type_name, error)
+        self._replied(1)
+
+    def _replied(self, count: int) -> None:
+        """To so many calls that waited."""
+        self._waiting -= count
         if not self._awaited and self._lost:
             self._server.forget(self)
         elif not self._awaited and self._leaving:
