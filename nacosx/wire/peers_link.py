@@ -266,7 +266,7 @@ class Link:
                 await self._ended
             except OSError as error:
                 log.log(
-                    logging.WARNING if isinstance(error, RefusedError) else logging.DEBUG,
+                    logging.WARNING if isinstance(error, (RefusedError, ssl.SSLError)) else logging.DEBUG,
                     "no connection to %s: %s", self.address, error,
                 )  # fmt: skip
             finally:

@@ -19,6 +19,7 @@ from pathlib import Path
 from random import Random
 
 from nacosx.engine.ports import Standing
+from nacosx.wire.peers_tls import Contexts
 from tests.cluster.observer import Observer
 from tests.cluster.wires import Wires
 from tests.server import ServerProcess, wait_until
@@ -68,8 +69,10 @@ class Member(ServerProcess):
 
 
 class Cluster:
-    def __init__(self, folder: Path, size: int, seed: int) -> None:
+    def __init__(self, folder: Path, size: int, seed: int, *, tls: Contexts | None = None) -> None:
+        """`tls` is what the observer shows the members, when they ask for it."""
         self.random = Random(seed)
+        self._tls = tls
         self.complaints = r"\A\Z"  # what a test expects to read in what the members say
         self._net = f"127.{os.getpid() % 199 + 2}"
         self.members = [
@@ -105,7 +108,7 @@ class Cluster:
             by_host.__getitem__,
         )
         self._observer = Observer(
-            f"{self._net}.3.1", [f"{member.host}:{port - 1000}" for member in self.members], SECRET
+            f"{self._net}.3.1", [f"{member.host}:{port - 1000}" for member in self.members], SECRET, self._tls
         )
 
     def start(self, members: Iterable[Member] | None = None) -> None:

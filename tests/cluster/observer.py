@@ -17,6 +17,7 @@ from nacosx.engine.ticker import Ticker
 from nacosx.raft.messages import Message
 from nacosx.server import GROUP
 from nacosx.wire.peers import CapnpPeers, kj_loop
+from nacosx.wire.peers_tls import Contexts
 
 ANSWER_S_MAX = 5
 
@@ -39,11 +40,12 @@ class Deaf:
 class Observer:
     """In a thread of its own, with a connection to each address."""
 
-    def __init__(self, host: str, addresses: Sequence[str], secret: bytes) -> None:
+    def __init__(self, host: str, addresses: Sequence[str], secret: bytes, tls: Contexts | None = None) -> None:
         self._socket = socket.create_server((host, 0))
         self._address = f"{host}:{self._socket.getsockname()[1]}"
         self._book = AddressBook(addresses)
         self._secret = secret
+        self._tls = tls
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
@@ -85,6 +87,8 @@ class Observer:
             self._book,
             Deaf(),
             secret=self._secret,
+            tls=self._tls.client if self._tls else None,
+            server_tls=self._tls.server if self._tls else None,
             loop=self._loop,
             ticker=ticker,
             random_below=randrange,
