@@ -95,7 +95,9 @@ class Host:
             log=self._log,
             hard_states=self.hard_states_of(self.disk, process),
             snapshots=DiskSnapshots(self.disk, process, self._saved),
-            peers=SimulatedPeers(self.id, process, around.stations, around.network, around.laws, around.note),
+            peers=SimulatedPeers(
+                self.id, process, around.stations, around.network, around.laws, around.note, wire=self._settings.wire
+            ),
             ticker=self._ticker,
             loop=process,
             clock=self.clock,

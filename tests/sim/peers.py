@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from nacosx.engine.ports import ForwardReply, PeerService
 from nacosx.raft.messages import AppendEntriesReply, Message, RequestVoteReply
+from nacosx.wire.peers_messages import SCHEMA, Letter, read, write
 from tests.sim.disk import error_of
 from tests.sim.laws import Laws
 from tests.sim.loop import Handle, ProcessLoop
@@ -33,9 +34,11 @@ class Station(Protocol):
 class SimulatedPeers:
     def __init__(
         self, name: str, process: ProcessLoop, stations: Mapping[str, Station], network: Network, laws: Laws,
-        note: Callable[..., None],
+        note: Callable[..., None], *, wire: bool,
     ) -> None:  # fmt: skip
+        """`wire`: messages travel as the bytes that real members send each other."""
         self._name = name
+        self._wire = wire
         self._process = process
         self._stations = stations
         self._network = network
@@ -52,11 +55,13 @@ class SimulatedPeers:
         elif isinstance(message, AppendEntriesReply) and message.success:
             self._laws.confirmed(self._name, message.term, message.last_index)
         self._note("send", self._name, to, message)
-        self._network.carry(self._name, to, self._deliver, to, group, message)
+        carried = encode(group, message) if self._wire else (group, message)
+        self._network.carry(self._name, to, self._deliver, to, carried)
 
-    def _deliver(self, to: str, group: str, message: Message) -> None:
+    def _deliver(self, to: str, carried: bytes | tuple[str, Message]) -> None:
         station = self._stations[to]
         if station.process is not None:
+            group, message = decode(carried) if isinstance(carried, bytes) else carried
             self._note("arrive", self._name, to, message)
             self._run(station.process, station.service.on_message, self._name, group, message)
 
@@ -106,6 +111,19 @@ class SimulatedPeers:
 
     def _run(self, process: ProcessLoop, callback: Callable[..., object], *args: object) -> None:
         process.agenda.at(process.agenda.now_us, Handle(process, callback, args, False))
+
+
+def encode(group: str, message: Message) -> bytes:
+    built = SCHEMA.Message.new_message()
+    write([built], [Letter(group, message)])
+    data: bytes = built.to_bytes()
+    return data
+
+
+def decode(data: bytes) -> tuple[str, Message]:
+    with SCHEMA.Message.from_bytes(data) as told:
+        [message] = read([told])
+    return message
 
 
 def refuse(future: asyncio.Future[T], error: OSError) -> None:
