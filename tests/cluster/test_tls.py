@@ -6,13 +6,18 @@ import re
 from pathlib import Path
 
 from tests.cluster.certificates import Authority
-from tests.cluster.members import Cluster
+from tests.cluster.members import Cluster, Member
 from tests.cluster.writers import Writers
 from tests.server import wait_until
 
 SEED = 8
 REFUSED_S_MAX = 20
 TRUSTED = "NACOS_REMOTE_PEER_RPC_TLS_TRUSTCOLLECTIONCERTFILE"
+
+
+def wait_until_refused(stranger: Member, others: list[Member], why: str) -> None:
+    told = re.compile(rf"no connection to {stranger.known_as}:.*{why}")
+    wait_until(lambda: all(told.search(other.printed()) for other in others), "it is refused", REFUSED_S_MAX)
 
 
 def test_who_shows_no_certificate_of_the_authority_is_not_let_in(tmp_path: Path) -> None:
@@ -39,9 +44,7 @@ def test_who_shows_no_certificate_of_the_authority_is_not_let_in(tmp_path: Path)
                 stranger.start()
                 writers.progress()
                 cluster.leader(others)
-                told = re.compile(rf"no connection to {stranger.known_as}:.*{why}")
-                for other in others:
-                    wait_until(lambda: told.search(other.printed()) is not None, "it is refused", REFUSED_S_MAX)
+                wait_until_refused(stranger, others, why)
                 assert not stranger.serves()
                 assert cluster.standing(stranger) is None
                 writers.progress()

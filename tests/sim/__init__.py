@@ -12,14 +12,15 @@
     shrink     the shortest script that fails in the same way
     broken     mistakes that must be found
 
-Real, the code of the product, unchanged: the rules (`nacosx.raft`), all of `nacosx.engine.raft` (group, apply queue on the ring,
-FSMCaller, snapshots, reads, forwarding, membership), `RaftNode`, `Ticker` and its wheel, the entries and their checksums; in half of
-the seeds also the bytes of messages (`wire.peers_messages`).
-Simulated: clocks and the event loop, the network and the calls on it (connections, handshakes, back-pressure and deadlines of
-`wire.peers` are not here: tests/unit/wire and tests/cluster try them), the disk with its log, hard state and snapshots (what
-`_core.wal` and `storage` do after a crash is tried by tests/unit/core, tests/unit/storage and tests/durability; the disk here keeps
-the same promises, and breaks them in the same ways), the state machine (`registers`), and threads: what is handed to one happens
-at once, a while later. Each host has one group: that a process may hold many is tried by tests/unit/engine/test_raft_node.
+Real, the code of the product: the rules (`nacosx.raft`), `nacosx.engine.raft` (group, apply queue on the ring, FSMCaller,
+snapshots, reads, forwarding, membership), `RaftNode`, `Ticker` and its wheel, entries and their checksums; in half of the seeds
+also the bytes of messages (`wire.peers_messages`), and in one of five a second group in every process (MULTI-RAFT-GROUP).
+
+Simulated: clocks and event loops; the network and the calls over it (the connections, handshakes, limits and deadlines of
+`wire.peers` are tried by tests/unit/wire and tests/cluster); the disk with its log, hard state and snapshots, which keeps the
+promises of `storage` and breaks down as a disk does (what `_core.wal` and `storage` make of that is tried by tests/unit/core,
+tests/unit/storage and tests/durability); the state machine (`registers`); and threads: what is handed to one happens at once, a
+while later.
 
 Nothing here depends on the machine: the same seed gives the same trace, always. Shrinking relies on more: leaving an action
 out changes as little else as can be, so every source of chance is drawn from its own seed.

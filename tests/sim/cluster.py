@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 from collections.abc import Callable, Iterable
 from itertools import permutations
@@ -10,10 +11,11 @@ from random import Random
 from nacosx._core.entry import Configuration
 from tests.sim.client import Clients
 from tests.sim.disk import Disk
-from tests.sim.host import Host, Surroundings
+from tests.sim.host import COMPANION, GROUP, Companion, Host, Surroundings
 from tests.sim.laws import Laws, bare
 from tests.sim.loop import MS, RATE, Agenda, ProcessClock, ProcessLoop
 from tests.sim.network import FAIR, Network, Weather
+from tests.sim.registers import Command
 from tests.sim.script import Action, Script
 
 TROUBLES = {"full": errno.ENOSPC, "broken": errno.EIO, "well": 0, "slow": 0}
@@ -31,8 +33,13 @@ class Cluster:
         names = [f"n{number}" for number in range(settings.nodes + settings.spares)]
         disks = {name: Disk(Random(f"disk {settings.seed} {name}"), settings.sync_us) for name in names}
         self.laws = Laws(self.running, disks, inner=inner)
+        second = {name: Disk(Random(f"companion {settings.seed} {name}"), settings.sync_us) for name in names}
+        self._companions_laws = Laws(self.companions, second, inner=inner)
+        self._companions_told: list[int] = []  # the numbers of their commands that somebody was told are done
+        self._companions_number = 0
         self.network = Network(f"network {settings.seed}", self.agenda, settings.weather)
-        around = Surroundings(settings.seed, self.agenda, self.network, self.laws, note)
+        laws = {GROUP: self.laws, COMPANION: self._companions_laws}
+        around = Surroundings(settings.seed, self.agenda, self.network, laws, note)
         voters = Configuration(
             prioritised(names[: settings.nodes], draw) if settings.priorities else names[: settings.nodes]
         )
@@ -42,7 +49,9 @@ class Cluster:
             first = voters if number < settings.nodes else Configuration(())
             clock = ProcessClock(self.agenda, rate)
             clock.jumped_us = draw.randrange(1 << 40)  # its origin is arbitrary
-            self.hosts[name] = host_of(name, around, disks[name], clock, first, settings)
+            self.hosts[name] = host_of(
+                name, around, disks[name], clock, first, settings, second[name] if settings.companion else None
+            )
         around.stations.update(self.hosts)
         self.clients = Clients(self.agenda, self.laws, self.who, note)
         self._note = note
@@ -77,6 +86,10 @@ class Cluster:
     def running(self) -> list[Host]:
         return [host for host in self.hosts.values() if host.started]
 
+    def companions(self) -> list[Companion]:
+        """The running members of the second group."""
+        return [host.companion for host in self.running() if host.companion is not None]
+
     def leader(self) -> Host | None:
         leaders = [host for host in self.running() if host.leads]
         return max(leaders, key=lambda host: host.term, default=None)
@@ -108,25 +121,31 @@ class Cluster:
             *arguments, who = action.arguments
             key, value = (*arguments, "")[:2]
             self.clients.begin(action.verb, key, value, who.removeprefix("@"))
+            if action.verb != "read":
+                self._tell_companion(key, value, who.removeprefix("@"))
         else:
             self._verbs[action.verb](*action.arguments)
 
     def stepped(self, process: ProcessLoop) -> None:
         """A process has done something: nothing may be wrong now."""
-        if self.laws.breach is not None:
-            raise self.laws.breach
+        for breach in (self.laws.breach, self._companions_laws.breach):
+            if breach is not None:
+                raise breach
         if process.failure is not None:
             raise AssertionError(process.failure)
         host = self.hosts[process.name]
         if host.process is process and host.started:
             self.laws.look(host)
+            if host.companion is not None:
+                self._companions_laws.look(host.companion)
 
     def heal(self) -> None:
         """Everything that can be well is well from now on."""
         self.network.mend()
         self.network.weather = FAIR
         for host in self.hosts.values():
-            host.disk.trouble, host.disk.slow = 0, False
+            for member in host.members:
+                member.disk.trouble, member.disk.slow = 0, False
             resume(host)
             host.start()
 
@@ -155,17 +174,29 @@ class Cluster:
             and not any(
                 host.commit_index < leader.last_index or host.applied_index < leader.last_index for host in members
             )
+            and self._companions_agree()
         )
+
+    def _companions_agree(self) -> bool:
+        """Nobody changes the members of the second group."""
+        companions = [companion for companion in self.companions() if companion.configuration.peers]
+        last = max((companion.last_index for companion in companions if companion.leads), default=-1)
+        return not companions or all(companion.applied_index == last for companion in companions)
 
     def compare(self) -> None:
         """Equal state is equal bytes."""
         for host in self.members():
             self.laws.snapshot(host.id, host.applied_index, host.registers.snapshot()["registers"], host.digest)
+        for companion in self.companions():
+            state = companion.registers.snapshot()["registers"]
+            self._companions_laws.snapshot(companion.id, companion.applied_index, state, companion.digest)
+        for number in self._companions_told:
+            assert self._companions_laws.index_of(number), f"command {number} of the second group was lost"
 
     def revive(self) -> None:
         """Whoever halted because its disk failed is started again."""
         for host in self.running():
-            if host.halted:
+            if any(member.halted for member in host.members):
                 host.crash("kept")
                 host.start()
 
@@ -205,12 +236,29 @@ class Cluster:
         self.network.weather = Weather(int(dropped), int(doubled), int(late))
 
     def _disk(self, who: str, how: str) -> None:
-        disk = self.who(who).disk
-        disk.trouble, disk.slow = TROUBLES[how], how == "slow"
+        for member in self.who(who).members:
+            member.disk.trouble, member.disk.slow = TROUBLES[how], how == "slow"
 
     def _flip(self, who: str, what: str) -> None:
         disk = self.who(who).disk
         disk.flip_log() if what == "log" else disk.flip_snapshot()
+
+    def _tell_companion(self, key: str, value: str, who: str) -> None:
+        """The second group is written to by the same clients, who wait for it, too."""
+        host = self.who(who)
+        companion = host.companion
+        if companion is not None:
+            self._companions_number += 1
+            command = Command(self._companions_number, "append", key, value)
+            host.later(lambda: host.ask(lambda: self._watched(companion.group.propose(command), command.number)))
+
+    def _watched(self, done: asyncio.Future[object], number: int) -> asyncio.Future[object]:
+        def told(done: asyncio.Future[object]) -> None:
+            if not done.cancelled() and done.exception() is None:
+                self._companions_told.append(number)
+
+        done.add_done_callback(told)
+        return done
 
     def _jump(self, who: str, by_ms: str) -> None:
         process = self.who(who).process

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from random import Random
 from typing import ClassVar
 
-from nacosx._core.entry import Configuration, Entry
+from nacosx._core.entry import Configuration
 from nacosx._core.segment import CorruptLogError
 from nacosx.engine.ports import PeerService, Snapshot
 from nacosx.engine.raft.group import RaftGroup
@@ -16,33 +17,54 @@ from nacosx.engine.raft.refusals import RefusedError
 from nacosx.engine.ticker import Ticker
 from nacosx.raft.node import Node
 from nacosx.raft.options import Options
-from nacosx.raft.ready import Role
 from tests.sim.disk import Disk, DiskLog
 from tests.sim.disk_snapshots import DiskHardStates, DiskSnapshots
 from tests.sim.laws import Laws
 from tests.sim.loop import Agenda, ProcessClock, ProcessLoop
+from tests.sim.member import GroupMember
 from tests.sim.network import Network
 from tests.sim.options import ShortLog, limits_of, options_of
 from tests.sim.peers import SimulatedPeers
-from tests.sim.registers import Command, Registers
+from tests.sim.registers import Registers
 from tests.sim.script import Settings
 
 GROUP = "registers"
+COMPANION = "companion"
 
 
 class Surroundings:
     """What the hosts of a cluster share."""
 
-    def __init__(self, seed: int, agenda: Agenda, network: Network, laws: Laws, note: Callable[..., None]) -> None:
+    def __init__(
+        self, seed: int, agenda: Agenda, network: Network, laws: Mapping[str, Laws], note: Callable[..., None]
+    ) -> None:
         self.seed = seed
         self.agenda = agenda
         self.network = network
-        self.laws = laws
+        self.laws = laws  # by group
         self.note = note
         self.stations: dict[str, Host] = {}
 
 
-class Host:
+class Companion(GroupMember):
+    """Of a second group of the same hosts (MULTI-RAFT-GROUP): it shares process, ticker and peers with the first."""
+
+    def __init__(self, host: Host, disk: Disk) -> None:
+        self.id = host.id
+        self.disk = disk
+        self.log: DiskLog
+        self._host = host
+
+    @property
+    def incarnation(self) -> int:  # type: ignore[override]
+        return self._host.incarnation
+
+    @property
+    def started(self) -> bool:
+        return self._host.started
+
+
+class Host(GroupMember):
     """`laws.Member`, `peers.Station` and `client.Server` are what others see of it."""
 
     # What `broken` replaces.
@@ -52,23 +74,25 @@ class Host:
     registers_of: ClassVar[type[Registers]] = Registers
 
     def __init__(
-        self, name: str, around: Surroundings, disk: Disk, clock: ProcessClock, first: Configuration, settings: Settings
-    ) -> None:
+        self, name: str, around: Surroundings, disk: Disk, clock: ProcessClock, first: Configuration, settings: Settings,
+        companions: Disk | None,
+    ) -> None:  # fmt: skip
+        """`companions` is where the member of the second group keeps what it has, if there is one."""
         self.id = name
         self.disk = disk
         self.clock = clock
         self.incarnation = 0
         self.ruined = False  # what is on the disk is no log any more
         self.process: ProcessLoop | None = None
-        self.group: RaftGroup
-        self.registers: Registers
+        self.log: DiskLog
+        self.companion = None if companions is None else Companion(self, companions)
         self._around = around
         self._first = first
         self._started = False
         self._settings = settings
         self._groups: RaftNode
-        self._log: DiskLog
         self._ticker: Ticker
+        self._peers: SimulatedPeers
 
     # --- the life of a host ------------------------------------------------------------------------------------------
 
@@ -82,22 +106,39 @@ class Host:
             return
         around = self._around
         self.incarnation += 1
-        draw = Random(f"{around.seed} {self.id} {self.incarnation}")
         process = ProcessLoop(around.agenda, self.clock, self.id, self.disk.io_us)  # type: ignore[abstract]
-        self.registers = self.registers_of(self._applied)
-        self._log = self.log_of(self.disk, process, self._appended)
         self._ticker = Ticker(process, self.clock)
-        self.group = RaftGroup(
-            GROUP,
-            self.registers,
+        self._peers = SimulatedPeers(
+            self.id, process, around.stations, around.network, around.laws, around.note, wire=self._settings.wire
+        )
+        self._groups = RaftNode()
+        self._build(GROUP, self, process, Random(f"{around.seed} {self.id} {self.incarnation}"))
+        if self.companion is not None:
+            self.companion.disk.open()
+            self._build(
+                COMPANION, self.companion, process, Random(f"companion {around.seed} {self.id} {self.incarnation}")
+            )
+        self.process = process
+        self._started = False
+        process.call_soon(self._start)
+
+    def _build(self, name: str, member: Host | Companion, process: ProcessLoop, draw: Random) -> None:
+        laws, disk = self._around.laws[name], member.disk
+
+        def saved(snapshot: Snapshot) -> None:
+            laws.snapshot(member.id, snapshot.index, snapshot.rooms["registers"], snapshot.digest)
+
+        member.registers = self.registers_of(partial(laws.apply, member.id))
+        member.log = self.log_of(disk, process, partial(laws.appended, member.id))
+        member.group = RaftGroup(
+            name,
+            member.registers,
             id=self.id,
             options=self.options(),
-            log=self._log,
-            hard_states=self.hard_states_of(self.disk, process),
-            snapshots=DiskSnapshots(self.disk, process, self._saved),
-            peers=SimulatedPeers(
-                self.id, process, around.stations, around.network, around.laws, around.note, wire=self._settings.wire
-            ),
+            log=member.log,
+            hard_states=self.hard_states_of(disk, process),
+            snapshots=DiskSnapshots(disk, process, saved),
+            peers=self._peers,
             ticker=self._ticker,
             loop=process,
             clock=self.clock,
@@ -105,18 +146,20 @@ class Host:
             configuration=self._first,
             limits=limits_of(self._settings),
         )
-        self._groups = RaftNode()
-        self._groups.add(self.group)
-        self.process = process
-        self._started = False
-        process.call_soon(self._start)
+        self._groups.add(member.group)
 
     def _start(self) -> None:
-        self.group.start()
-        self.group.node.__class__ = self.node_of
-        if self._settings.short:
-            self.group.node.log.__class__ = ShortLog
+        for member in self.members:
+            member.group.start()
+            member.group.node.__class__ = self.node_of
+            if self._settings.short:
+                member.group.node.log.__class__ = ShortLog
         self._started = True
+
+    @property
+    def members(self) -> list[Host | Companion]:
+        """Of its groups."""
+        return [self] if self.companion is None else [self, self.companion]
 
     def options(self) -> Options:
         return options_of(self._settings)
@@ -124,15 +167,11 @@ class Host:
     def crash(self, survives: str) -> None:
         if self.process is not None:
             self.process.end()
-            self._log.crash(survives)
+            for member in self.members:
+                member.log.crash(survives)
             for timeout in self._ticker.wheel.stop():
                 timeout.cancel()  # else it keeps the process for ever: no collector sees what a timeout holds
             self.process = None
-
-    @property
-    def halted(self) -> bool:
-        """The group has given up: its disk or its machine failed it."""
-        return self.started and self.group.ended
 
     def later(self, do: Callable[[], object]) -> None:
         """In a turn of its own loop."""
@@ -168,20 +207,11 @@ class Host:
 
     def stop(self) -> None:
         if self.started and self.process is not None:
-            self.process.create_task(self.group.stop()).add_done_callback(self._stopped)
+            self.process.create_task(self._groups.stop()).add_done_callback(self._stopped)
 
     def _stopped(self, stopped: asyncio.Future[None]) -> None:
         stopped.result()
         self.crash("kept")
-
-    def _appended(self, entry: Entry, previous_term: int | None) -> None:
-        self._around.laws.appended(self.id, entry, previous_term)
-
-    def _applied(self, index: int, command: Command) -> None:
-        self._around.laws.apply(self.id, index, command)
-
-    def _saved(self, snapshot: Snapshot) -> None:
-        self._around.laws.snapshot(self.id, snapshot.index, snapshot.rooms["registers"], snapshot.digest)
 
     # --- peers.Station -----------------------------------------------------------------------------------------------
 
@@ -192,18 +222,6 @@ class Host:
     # --- laws.Member -------------------------------------------------------------------------------------------------
 
     @property
-    def node(self) -> Node:
-        return self.group.node
-
-    @property
-    def term(self) -> int:
-        return self.node.term
-
-    @property
-    def leads(self) -> bool:
-        return self.started and self.node.role is Role.LEADER and not self.group.ended
-
-    @property
     def started(self) -> bool:
         return self.process is not None and self._started
 
@@ -211,39 +229,3 @@ class Host:
     def seen_term(self) -> int:
         """What its disk says: known even when it does not run."""
         return self.disk.hard_state.term
-
-    @property
-    def applied_index(self) -> int:
-        return self.group.applied_index
-
-    @property
-    def digest(self) -> int:
-        return self.group._caller.digest
-
-    @property
-    def snapshot_index(self) -> int:
-        return self.disk.snapshot_index
-
-    @property
-    def commit_index(self) -> int:
-        return self.node.commit_index
-
-    @property
-    def last_index(self) -> int:
-        return self.node.log.last_index
-
-    @property
-    def configuration(self) -> Configuration:
-        return self.node.configuration
-
-    def moment(self) -> object:
-        group = self.group
-        node = group.node
-        log = node.log
-        return (
-            *(node.term, node.role, node.commit_index, log.last_index, log.last_term, node.configuration),
-            *(group.applied_index, group.ended),
-        )
-
-    def term_at(self, index: int) -> int | None:
-        return self.node.log.term(index)

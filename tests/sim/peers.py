@@ -33,7 +33,8 @@ class Station(Protocol):
 
 class SimulatedPeers:
     def __init__(
-        self, name: str, process: ProcessLoop, stations: Mapping[str, Station], network: Network, laws: Laws,
+        self, name: str, process: ProcessLoop, stations: Mapping[str, Station], network: Network,
+        laws: Mapping[str, Laws],
         note: Callable[..., None], *, wire: bool,
     ) -> None:  # fmt: skip
         """`wire`: messages travel as the bytes that real members send each other."""
@@ -51,9 +52,9 @@ class SimulatedPeers:
         assert to in self._stations, f"{self._name} sends to {to!r}, which is nobody"
         if isinstance(message, RequestVoteReply):
             if message.granted and not message.pre:
-                self._laws.voted(self._name, message.term, to)
+                self._laws[group].voted(self._name, message.term, to)
         elif isinstance(message, AppendEntriesReply) and message.success:
-            self._laws.confirmed(self._name, message.term, message.last_index)
+            self._laws[group].confirmed(self._name, message.term, message.last_index)
         self._note("send", self._name, to, message)
         carried = encode(group, message) if self._wire else (group, message)
         self._network.carry(self._name, to, self._deliver, to, carried)

@@ -49,6 +49,7 @@ def script_of(seed: int, *, steps: int = STEPS, nodes: int = 0) -> Script:
         snapshot_entries=draw.choice((0, 0, 3, 8, 20)),
         priorities=draw.random() < 0.2,
         short=draw.random() < 0.4,
+        companion=random.Random(f"companion {seed}").random() < 0.2,
         wire=random.Random(f"wire {seed}").random() < 0.5,  # of its own chance: the script is what it was
     )
     return Script(settings, tuple(Schedule(draw, settings, troubles).actions(steps)))

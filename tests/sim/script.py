@@ -62,6 +62,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     lease_reads: bool = False
     snapshot_entries: int = 0  # a snapshot is due after so many; 0: only when told to
     priorities: bool = False  # of the members, drawn from the seed
+    companion: bool = False  # the hosts have a second group
     wire: bool = False  # messages travel as the bytes of the product
     short: bool = False  # everything that has a limit has a small one: windows, messages, chunks, memory
 

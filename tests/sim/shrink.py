@@ -10,7 +10,7 @@ from tests.sim.script import Action, Script
 
 CALMER = {
     "dropped": 0, "doubled": 0, "late": 0, "drift": 0, "snapshot_entries": 0, "spares": 0, "sync_us": 1000,
-    "priorities": False, "wire": False, "short": False,
+    "priorities": False, "companion": False, "wire": False, "short": False,
 }  # fmt: skip
 
 

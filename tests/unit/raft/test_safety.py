@@ -195,7 +195,8 @@ class Chaos:
         for name in Members(leader.configuration).all:
             state = cluster.members[name].state
             assert state == [cluster.committed[entry.index] for entry in state]
-            assert state[-1].index == leader.log.last_index, f"{name} is behind"
+            applied_index = state[-1].index if state else 0
+            assert applied_index == leader.log.last_index, f"{name} is behind: it has applied up to {applied_index}"
 
 
 WEIGHTS = {
