@@ -20,6 +20,7 @@ response        one HTTP response → bytes
 http2           server side of gRPC over HTTP/2, on libnghttp2 (declared in nghttp2.pxd): sessions and limits
 grpc_call       one call of it: messages in, messages and status out
 payload         the Nacos gRPC envelope (protobuf) ⇄ (type, client ip, headers, body)
+capnp_call      the calls between members that are many, as Cap'n Proto RPC spells them
 
 Each module has a `.pyi` (checked by stubtest), a slow twin in `tests/models` and a property test that compares them.
 """

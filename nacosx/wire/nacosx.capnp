@@ -42,7 +42,8 @@ struct Entrance {
 interface Node {
   deliver @0 (messages :List(Message)) -> (replies :List(Message));
   # Messages of any groups, in the order in which they were sent. The call is answered when the receiver has something to
-  # reply to any of its calls, or shortly afterwards when it has not.
+  # reply to any of its calls, or shortly afterwards when it has not. Both sides spell and read it themselves
+  # (_core/capnp_call): in one segment, numbered from 2^30 on, answered without the need of a Finish.
 
   fetch @1 (group :Text, index :UInt64, offset :UInt64, size :UInt32) -> Chunk;
   # A piece of the snapshot at `index`.
@@ -55,6 +56,8 @@ interface Node {
 }
 
 struct Message {
+  # Where its fields lie is known to peers_messages.py, too.
+
   group @0 :Text;
   term @1 :UInt64;
   union {

@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Coroutine
 from typing import Any, Protocol
 
 import capnp
 import msgspec
 
+from nacosx._core.capnp_call import results
 from nacosx._core.wheel import Timeout
 from nacosx.engine.ports import PeerService
 from nacosx.engine.ticker import Ticker
-from nacosx.wire.peers_messages import SCHEMA, Letter, read, write
+from nacosx.wire.peers_messages import SCHEMA, Letter, Row, read, rows
 from nacosx.wire.peers_proof import CLIENT, SERVER, Greeting, RefusedError, check, proof, verify
 from nacosx.wire.peers_stream import Stream
 
@@ -55,7 +55,7 @@ class Guest:
         self._host = host
         self._loop = loop
         self._stream = stream
-        self._node = Node(host, loop, self)
+        self._deliveries = Deliveries(self, host, loop, stream)
         self._rpc = capnp.TwoPartyServer(stream.kj, bootstrap=Door(host, self), traversal_limit_in_words=WORDS_MAX)
         # Of bytes that are no Cap'n Proto the RPC system says farewell, and leaves the rest to us.
         self._gone = self._rpc.on_disconnect()
@@ -66,12 +66,13 @@ class Guest:
         self._host.admit(self, greeting)
         self.member = greeting.member
         self._stream.admitted = True
+        self._stream.called = self._deliveries.called
         self._forget_deadline()
-        return self._node
+        return Node(self._host)
 
     def reply(self, letter: Letter) -> bool:
         """Rides on a call that is held; False when there is none."""
-        return self._node.reply(letter)
+        return self._deliveries.reply(letter)
 
     def close(self) -> None:
         """The rest follows when the stream says that it ended."""
@@ -80,7 +81,7 @@ class Guest:
     def closed(self) -> None:
         self._forget_deadline()
         self._gone.cancel()
-        self._node.close()
+        self._deliveries.close()
         self._rpc.close()
         self._host.left(self)
 
@@ -93,6 +94,69 @@ class Guest:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+
+class Deliveries:
+    """The calls of `deliver` of a guest, and the replies that ride back on them."""
+
+    def __init__(self, guest: Guest, host: Host, loop: asyncio.AbstractEventLoop, stream: Stream) -> None:
+        self._guest = guest
+        self._host = host
+        self._loop = loop
+        self._stream = stream
+        self._held: deque[int] = deque()  # calls without an answer, the oldest first
+        self._replies: deque[Letter] = deque(maxlen=REPLIES_WAITING_MAX)
+        self._flushing = False
+        self._sweep: Timeout | None = None
+
+    def called(self, question: int, called: list[Row]) -> None:
+        service, sender = self._host.service, self._guest.member
+        self._held.append(question)
+        try:
+            for group, message in read(called):
+                service.on_message(sender, group, message)
+        except Exception:
+            # Garbage, or a bug of ours. Neither gets better by going on with this connection.
+            log.exception("a message of %s could not be taken", sender)
+            self._guest.close()
+            return
+        while len(self._held) > HELD_MAX:
+            self._answer([])
+        if self._sweep is None:
+            self._sweep = self._host.ticker.schedule(HELD_MS_MAX, self._release)
+
+    def reply(self, letter: Letter) -> bool:
+        if not self._held:
+            return False
+        self._replies.append(letter)
+        if not self._flushing:
+            self._flushing = True
+            self._loop.call_soon(self._flush)
+        return True
+
+    def _flush(self) -> None:
+        self._flushing = False
+        if self._held and self._replies:
+            replies = rows(self._replies)
+            self._replies.clear()
+            self._answer(replies)
+
+    def _answer(self, replies: list[Row]) -> None:
+        self._stream.send(results(self._held.popleft(), replies))  # io
+
+    def _release(self, _: object) -> None:
+        """What has waited long enough is answered without a reply."""
+        self._sweep = None
+        self._flush()
+        while self._held:
+            self._answer([])
+
+    def close(self) -> None:
+        if self._sweep is not None:
+            self._sweep.cancel()
+            self._sweep = None
+        self._held.clear()
+        self._replies.clear()
 
 
 class Door(SCHEMA.Door.Server):  # type: ignore[misc]
@@ -134,73 +198,10 @@ class Door(SCHEMA.Door.Server):  # type: ignore[misc]
 
 
 class Node(SCHEMA.Node.Server):  # type: ignore[misc]
-    """What a member may call."""
+    """What a member may call, but for `deliver`: see `Deliveries`."""
 
-    def __init__(self, host: Host, loop: asyncio.AbstractEventLoop, guest: Guest) -> None:
+    def __init__(self, host: Host) -> None:
         self._host = host
-        self._loop = loop
-        self._guest = guest
-        self._held: deque[tuple[Any, asyncio.Future[None]]] = deque()  # calls to `deliver`, the oldest first
-        self._replies: deque[Letter] = deque(maxlen=REPLIES_WAITING_MAX)
-        self._flushing = False
-        self._sweep: Timeout | None = None
-
-    def deliver_context(self, context: Any) -> Coroutine[Any, Any, None]:
-        """Runs inside pycapnp's turn: a message is with the rules before any task is made."""
-        service, sender = self._host.service, self._guest.member
-        answered = self._loop.create_future()
-        self._held.append((context, answered))
-        try:
-            for group, message in read(context.params.messages):
-                service.on_message(sender, group, message)
-        except Exception:
-            # Garbage, or a bug of ours. Neither gets better by going on with this connection.
-            log.exception("a message of %s could not be taken", sender)
-            self._loop.call_soon(self._guest.close)
-        context.release_params()
-        while len(self._held) > HELD_MAX:
-            self._answer(())
-        if self._sweep is None:
-            self._sweep = self._host.ticker.schedule(HELD_MS_MAX, self._release)
-        return held(answered)
-
-    def reply(self, letter: Letter) -> bool:
-        if not self._held:
-            return False
-        self._replies.append(letter)
-        if not self._flushing:
-            self._flushing = True
-            self._loop.call_soon(self._flush)
-        return True
-
-    def _flush(self) -> None:
-        self._flushing = False
-        if self._held and self._replies:
-            replies = tuple(self._replies)
-            self._replies.clear()
-            self._answer(replies)
-
-    def _answer(self, replies: tuple[Letter, ...]) -> None:
-        context, answered = self._held.popleft()
-        if answered.done():  # the caller has gone
-            return
-        if replies:
-            write(context.results.init("replies", len(replies)), replies)
-        answered.set_result(None)
-
-    def _release(self, _: object) -> None:
-        """What has waited long enough is answered without a reply."""
-        self._sweep = None
-        self._flush()
-        while self._held:
-            self._answer(())
-
-    def close(self) -> None:
-        if self._sweep is not None:
-            self._sweep.cancel()
-            self._sweep = None
-        self._held.clear()  # pycapnp cancels their tasks
-        self._replies.clear()
 
     async def fetch_context(self, context: Any) -> None:
         params = context.params
@@ -242,10 +243,6 @@ class Node(SCHEMA.Node.Server):  # type: ignore[misc]
 
 def write_digest(into: Any, index: int, digest: int) -> None:
     into.index, into.data, into.outcomes = index, digest & 0xFFFF_FFFF, digest >> 32
-
-
-async def held(answered: asyncio.Future[None]) -> None:
-    await answered
 
 
 def read_greeting(greeting: Any) -> Greeting:

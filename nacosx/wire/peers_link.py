@@ -15,13 +15,14 @@ from typing import Any, Protocol, TypeVar
 
 import capnp
 
+from nacosx._core.capnp_call import FIRST_QUESTION, call
 from nacosx._core.entry import Configuration, CorruptEntryError
 from nacosx._core.wheel import Timeout
 from nacosx.engine.ports import ForwardReply, PeerService, Standing
 from nacosx.engine.ticker import Ticker
 from nacosx.raft.messages import AppendEntries, Heartbeat
 from nacosx.wire.peers_door import WORDS_MAX, read_greeting, write_greeting
-from nacosx.wire.peers_messages import SCHEMA, Letter, read, write
+from nacosx.wire.peers_messages import NODE, SCHEMA, Letter, Row, read, rows
 from nacosx.wire.peers_proof import CLIENT, SERVER, Greeting, RefusedError, check, proof, verify
 from nacosx.wire.peers_stream import Stream
 
@@ -45,6 +46,8 @@ UNANSWERED_BYTES_MAX = 16 << 20  # limit: of calls under way; more wait
 QUEUED_BYTES_MAX = 32 << 20  # limit: of messages that wait; more appends and heartbeats are dropped
 QUEUED_MAX = 16_384  # limit: of messages that wait
 VAIN_ATTEMPTS = 20  # take about 15 s
+
+QUESTIONS = FIRST_QUESTION - 1  # calls are numbered with these bits
 
 OFFLINE_MAX = 64  # limit: of messages kept while there is no connection, the newest
 
@@ -81,6 +84,7 @@ class Link:
         self._owner = owner
         self._loop = loop
         self._node: Any = None  # while connected
+        self._target = 0  # the same, for calls that pycapnp does not make
         self._stream: Stream | None = None
         self._ended: asyncio.Future[None] | None = None  # of this connection
         self._pause: asyncio.Future[None] | None = None  # between two attempts
@@ -91,9 +95,9 @@ class Link:
         self._queued_bytes = 0
         self._flushing = False
         self._lingering: Timeout | None = None  # until what can wait leaves by itself
-        # Calls under way.
-        self._calls: set[asyncio.Task[None]] = set()
-        self._sent: deque[int] = deque()  # when, of every call without an answer; answers come in order, nearly
+        # Calls without an answer: when they were made, and their bytes. Answers come in order, nearly.
+        self._calls: dict[int, tuple[int, int]] = {}
+        self._question = FIRST_QUESTION  # the number of the last one
         self._unanswered_bytes = 0
         self._deadline: Timeout | None = None
         self.dropped = 0  # messages, ever
@@ -167,33 +171,26 @@ class Link:
             self._deliver(letters, size)
 
     def _deliver(self, letters: Sequence[Letter], size: int) -> None:
-        request = self._node._request("deliver")
-        write(request.init("messages", len(letters)), letters)
-        promise = request.send()  # io, at the end of this turn
-        self._sent.append(self._owner.ticker.now_ms())
+        stream = self._stream
+        assert stream is not None, "there is a node and no connection to it"
+        self._question = question = FIRST_QUESTION | (self._question + 1) & QUESTIONS
+        stream.send(call(question, self._target, NODE, rows(letters)))  # io
+        self._calls[question] = self._owner.ticker.now_ms(), size
         self._unanswered_bytes += size
         if self._deadline is None:
             self._deadline = self._owner.ticker.schedule(CALL_MS_MAX, self._check_deadline)
-        call = self._loop.create_task(self._answered(promise, size, self._stream))
-        self._calls.add(call)
-        call.add_done_callback(self._calls.discard)
 
-    async def _answered(self, promise: Any, size: int, stream: Stream | None) -> None:
-        try:
-            response = await promise
-        except capnp.KjException as error:
-            if stream is self._stream:
-                self._break(error)
+    def _answered(self, question: int, replies: list[Row] | None) -> None:
+        asked = self._calls.pop(question, None)
+        if asked is None or replies is None:
+            self._break(ConnectionAbortedError("the other side answers what it was not asked, or could not take it"))
             return
-        if stream is not self._stream:  # the answer of a connection that has ended
-            return
-        self._sent.popleft()
-        self._unanswered_bytes -= size
+        self._unanswered_bytes -= asked[1]
         service, member = self._owner.service, self.member
         try:
-            for group, message in read(response.replies):
+            for group, message in read(replies):
                 service.on_message(member, group, message)
-        except (capnp.KjException, CorruptEntryError) as error:
+        except CorruptEntryError as error:
             self._break(error)
         except Exception as error:
             log.exception("a reply of %s could not be taken", member)
@@ -203,9 +200,10 @@ class Link:
 
     def _check_deadline(self, _: object) -> None:
         self._deadline = None
-        if not self._sent:
+        if not self._calls:
             return
-        waited_ms = self._owner.ticker.now_ms() - self._sent[0]
+        called_ms, _ = next(iter(self._calls.values()))
+        waited_ms = self._owner.ticker.now_ms() - called_ms
         if waited_ms >= CALL_MS_MAX:
             self._break(TimeoutError(f"no answer for {waited_ms} ms"))
         else:
@@ -293,7 +291,9 @@ class Link:
         self._stream = stream
         rpc = capnp.TwoPartyClient(stream.kj, traversal_limit_in_words=WORDS_MAX)
         try:
-            node, greeting = await within(owner.ticker, HANDSHAKE_MS_MAX, self._kj(self._handshake(rpc)))
+            node, target, greeting = await within(
+                owner.ticker, HANDSHAKE_MS_MAX, self._kj(self._handshake(rpc, stream))
+            )
             if greeting.member != self.member:
                 self._forget_queue()  # it was meant for somebody else
                 self.member = greeting.member
@@ -303,11 +303,14 @@ class Link:
             rpc.close()
             raise
         self._attempts = 0
+        stream.answered = self._answered
+        self._target = target
         self._node = node
         self._flush()
         return rpc
 
-    async def _handshake(self, rpc: Any) -> tuple[Any, Greeting]:
+    async def _handshake(self, rpc: Any, stream: Stream) -> tuple[Any, int, Greeting]:
+        """The node, also as a target for calls that pycapnp does not make, and who answers there."""
         door = rpc.bootstrap().cast_as(SCHEMA.Door)
         client = self._owner.greeting()
         hello = door._request("hello")
@@ -321,7 +324,9 @@ class Link:
         entrance = await door.enter(proof(self._owner.secret, CLIENT, client, server))
         if entrance.which() != "node":
             raise RefusedError(entrance.refused)
-        return entrance.node, server
+        if stream.capability < 0:
+            raise RefusedError("its node is not one that can be called by a number")
+        return entrance.node, stream.capability, server
 
     def _closed(self, stream: Stream) -> None:
         if stream is self._stream:
@@ -344,9 +349,7 @@ class Link:
             self._stream = None
         if self._ended is not None and self._ended.done() and not self._ended.cancelled():
             self._ended.exception()  # seen, or of no interest any more
-        for call in self._calls:
-            call.cancel()
-        self._sent.clear()
+        self._calls.clear()
         self._unanswered_bytes = 0
         if self._deadline is not None:
             self._deadline.cancel()

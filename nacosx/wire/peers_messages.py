@@ -1,8 +1,8 @@
-"""The messages of Raft ⇄ `nacosx.capnp`."""
+"""The messages of Raft ⇄ the rows of `_core.capnp_call`, which are `Message` of nacosx.capnp."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +25,10 @@ from nacosx.raft.messages import (
 )
 
 SCHEMA: Final[Any] = capnp.load(str(Path(__file__).with_name("nacosx.capnp")))
+NODE: Final[int] = SCHEMA.Node.schema.node.id  # of the interface
+
+# kind, term, a, b, flags, c, d, group, data
+Row = tuple[int, int, int, int, int, int, int, str, bytes]
 
 REPLIES = frozenset({RequestVoteReply, AppendEntriesReply, HeartbeatReply, InstallSnapshotReply, ReadIndexReply})
 
@@ -57,121 +61,50 @@ class Letter:
         )
 
 
-def write(into: Any, letters: Sequence[Letter]) -> None:
-    """`into` is a list of as many messages, being built."""
-    for number, letter in enumerate(letters):
-        message = letter.message
-        built = into[number]
-        built.group = letter.group
-        name, fill = WRITERS[type(message)]
-        if fill is None:
-            setattr(built, name, None)
-        else:
-            fill(built.init(name), message)
-        if type(message) is AppendEntries:
-            built.appendEntries.entries = letter.entries
-        if not isinstance(message, ReadIndex | ReadIndexReply):
-            built.term = message.term
+def rows(letters: Iterable[Letter]) -> list[Row]:
+    return [WRITERS[type(letter.message)](letter.group, letter.message, letter.entries) for letter in letters]
 
 
-def read(messages: Any) -> Iterator[tuple[str, Message]]:
-    """(group, message). CorruptEntryError when the entries or a configuration are not what they should be; KjException when the
-    message is none; a kind of message this version does not know is left out."""
-    for message in messages:
-        kind = message.which()
-        build = READERS.get(kind)
-        if build is not None:
-            yield message.group, build(message.term, getattr(message, kind))
+def read(rows: Iterable[Row]) -> Iterator[tuple[str, Message]]:
+    """(group, message). CorruptEntryError when the entries or a configuration are not what they should be; a kind of message
+    this version does not know is left out."""
+    for kind, term, a, b, flags, c, d, group, data in rows:
+        if kind < len(READERS):
+            yield group, READERS[kind](term, a, b, flags, c, d, data)
 
 
-def write_request_vote(into: Any, message: RequestVote) -> None:
-    into.lastIndex = message.last_index
-    into.lastTerm = message.last_term
-    into.pre = message.pre
-    into.transfer = message.transfer
-
-
-def write_request_vote_reply(into: Any, message: RequestVoteReply) -> None:
-    into.granted = message.granted
-    into.pre = message.pre
-
-
-def write_append_entries(into: Any, message: AppendEntries) -> None:
-    into.sequence = message.sequence
-    into.previousIndex = message.previous_index
-    into.previousTerm = message.previous_term
-    into.commitIndex = message.commit_index
-
-
-def write_append_entries_reply(into: Any, message: AppendEntriesReply) -> None:
-    into.sequence = message.sequence
-    into.success = message.success
-    into.lastIndex = message.last_index
-    into.conflictTerm = message.conflict_term
-
-
-def write_heartbeat(into: Any, message: Heartbeat) -> None:
-    into.commitIndex = message.commit_index
-    into.round = message.round
-
-
-def write_heartbeat_reply(into: Any, message: HeartbeatReply) -> None:
-    into.round = message.round
-
-
-def write_install_snapshot(into: Any, message: InstallSnapshot) -> None:
-    into.lastIndex = message.last_index
-    into.lastTerm = message.last_term
-    into.configuration = message.configuration.encode()
-    into.size = message.size
-
-
-def write_install_snapshot_reply(into: Any, message: InstallSnapshotReply) -> None:
-    into.success = message.success
-    into.lastIndex = message.last_index
-
-
-def write_read_index(into: Any, message: ReadIndex) -> None:
-    into.request = message.request
-
-
-def write_read_index_reply(into: Any, message: ReadIndexReply) -> None:
-    into.request = message.request
-    into.known = message.index is not None
-    into.index = message.index or 0
-
-
-# type → member of the union, and what fills it
-WRITERS: dict[type, tuple[str, Callable[[Any, Any], None] | None]] = {
-    RequestVote: ("requestVote", write_request_vote),
-    RequestVoteReply: ("requestVoteReply", write_request_vote_reply),
-    AppendEntries: ("appendEntries", write_append_entries),
-    AppendEntriesReply: ("appendEntriesReply", write_append_entries_reply),
-    Heartbeat: ("heartbeat", write_heartbeat),
-    HeartbeatReply: ("heartbeatReply", write_heartbeat_reply),
-    InstallSnapshot: ("installSnapshot", write_install_snapshot),
-    InstallSnapshotReply: ("installSnapshotReply", write_install_snapshot_reply),
-    TimeoutNow: ("timeoutNow", None),
-    ReadIndex: ("readIndex", write_read_index),
-    ReadIndexReply: ("readIndexReply", write_read_index_reply),
-}
-
-
-# member of the union → what it becomes with the term
-READERS: dict[str, Callable[[int, Any], Message]] = {
-    "requestVote": lambda term, m: RequestVote(term, m.lastIndex, m.lastTerm, m.pre, m.transfer),
-    "requestVoteReply": lambda term, m: RequestVoteReply(term, m.granted, m.pre),
-    "appendEntries": lambda term, m: AppendEntries(
-        term, m.sequence, m.previousIndex, m.previousTerm, m.commitIndex, decode_batch(m.entries)
+# Where `Message` of nacosx.capnp has the fields of its members. Its order is that of READERS, too.
+WRITERS: Final[dict[type, Callable[[str, Any, bytes], Row]]] = {
+    RequestVote: lambda group, m, _: (
+        *(0, m.term, m.last_index, m.last_term, m.pre | m.transfer << 1, 0, 0), group, b"",
     ),
-    "appendEntriesReply": lambda term, m: AppendEntriesReply(term, m.sequence, m.success, m.lastIndex, m.conflictTerm),
-    "heartbeat": lambda term, m: Heartbeat(term, m.commitIndex, m.round),
-    "heartbeatReply": lambda term, m: HeartbeatReply(term, m.round),
-    "installSnapshot": lambda term, m: InstallSnapshot(
-        term, m.lastIndex, m.lastTerm, Configuration.decode(m.configuration), m.size
+    RequestVoteReply: lambda group, m, _: (1, m.term, 0, 0, m.granted | m.pre << 1, 0, 0, group, b""),
+    AppendEntries: lambda group, m, entries: (
+        *(2, m.term, m.sequence, m.previous_index, 0, m.previous_term, m.commit_index), group, entries,
     ),
-    "installSnapshotReply": lambda term, m: InstallSnapshotReply(term, m.success, m.lastIndex),
-    "timeoutNow": lambda term, _: TimeoutNow(term),
-    "readIndex": lambda _, m: ReadIndex(m.request),
-    "readIndexReply": lambda _, m: ReadIndexReply(m.request, m.index if m.known else None),
-}
+    AppendEntriesReply: lambda group, m, _: (
+        *(3, m.term, m.sequence, m.last_index, m.success, m.conflict_term, 0), group, b"",
+    ),
+    Heartbeat: lambda group, m, _: (4, m.term, m.commit_index, m.round, 0, 0, 0, group, b""),
+    HeartbeatReply: lambda group, m, _: (5, m.term, m.round, 0, 0, 0, 0, group, b""),
+    InstallSnapshot: lambda group, m, _: (
+        *(6, m.term, m.last_index, m.last_term, 0, m.size, 0), group, m.configuration.encode(),
+    ),
+    InstallSnapshotReply: lambda group, m, _: (7, m.term, m.last_index, 0, m.success, 0, 0, group, b""),
+    TimeoutNow: lambda group, m, _: (8, m.term, 0, 0, 0, 0, 0, group, b""),
+    ReadIndex: lambda group, m, _: (9, 0, m.request, 0, 0, 0, 0, group, b""),
+    ReadIndexReply: lambda group, m, _: (10, 0, m.request, m.index or 0, m.index is not None, 0, 0, group, b""),
+}  # fmt: skip
+READERS: Final[tuple[Callable[[int, int, int, int, int, int, bytes], Message], ...]] = (
+    lambda term, a, b, flags, c, d, data: RequestVote(term, a, b, bool(flags & 1), bool(flags & 2)),
+    lambda term, a, b, flags, c, d, data: RequestVoteReply(term, bool(flags & 1), bool(flags & 2)),
+    lambda term, a, b, flags, c, d, data: AppendEntries(term, a, b, c, d, decode_batch(data)),
+    lambda term, a, b, flags, c, d, data: AppendEntriesReply(term, a, bool(flags & 1), b, c),
+    lambda term, a, b, flags, c, d, data: Heartbeat(term, a, b),
+    lambda term, a, b, flags, c, d, data: HeartbeatReply(term, a),
+    lambda term, a, b, flags, c, d, data: InstallSnapshot(term, a, b, Configuration.decode(data), c),
+    lambda term, a, b, flags, c, d, data: InstallSnapshotReply(term, bool(flags & 1), a),
+    lambda term, a, b, flags, c, d, data: TimeoutNow(term),
+    lambda term, a, b, flags, c, d, data: ReadIndex(a),
+    lambda term, a, b, flags, c, d, data: ReadIndexReply(a, b if flags & 1 else None),
+)

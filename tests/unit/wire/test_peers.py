@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import capnp
+from typing import cast
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nacosx._core import capnp_call
+from nacosx._core.capnp_call import CALL, FIRST_QUESTION, OTHER, RESULTS, Inbox
 from nacosx._core.entry import CONFIGURATION, DATA, Configuration, Entry
 from nacosx.engine.ports import ForwardReply
 from nacosx.raft.messages import (
@@ -24,7 +27,8 @@ from nacosx.raft.messages import (
     TimeoutNow,
 )
 from nacosx.wire import peers_link
-from nacosx.wire.peers_messages import SCHEMA, Letter, read, write
+from nacosx.wire.peers_messages import NODE, Letter, Row, read, rows
+from tests.models import peers_messages as oracle
 from tests.unit.wire.peers_house import STANDING, Member, eventually, met, run, running
 
 UINT64 = st.integers(0, 2**64 - 1)
@@ -45,11 +49,47 @@ MESSAGES = st.one_of(
 )
 
 
-@given(st.lists(st.tuples(st.text(max_size=8), MESSAGES), max_size=5))
-def test_every_message_is_read_as_it_was_written(letters: list[tuple[str, Message]]) -> None:
-    built = capnp._MallocMessageBuilder().init_root(SCHEMA.Node.schema.methods["deliver"].param_type)
-    write(built.init("messages", len(letters)), [Letter(group, message) for group, message in letters])
-    assert list(read(built.as_reader().messages)) == letters
+Letters = list[tuple[str, Message]]
+LETTERS = st.lists(st.tuples(st.text(max_size=8), MESSAGES), max_size=5)
+
+
+@given(st.integers(0, 2**32 - 1), LETTERS)
+def test_a_call_is_what_cap_n_proto_takes_for_one(target: int, letters: Letters) -> None:
+    message = capnp_call.call(FIRST_QUESTION, target, NODE, rows(Letter(*letter) for letter in letters))
+    assert oracle.read_call(message) == (FIRST_QUESTION, target, letters)
+    assert inbox_reads(message) == [(CALL, FIRST_QUESTION, letters)]
+
+
+@given(LETTERS)
+def test_results_are_what_cap_n_proto_takes_for_them(letters: Letters) -> None:
+    message = capnp_call.results(FIRST_QUESTION, rows(Letter(*letter) for letter in letters))
+    assert oracle.read_results(message) == (FIRST_QUESTION, letters)
+    assert inbox_reads(message) == [(RESULTS, FIRST_QUESTION, letters)]
+
+
+@given(LETTERS)
+def test_what_cap_n_proto_writes_is_read(letters: Letters) -> None:
+    for message in (oracle.call(7, 3, letters), oracle.results(FIRST_QUESTION, letters)):
+        assert inbox_reads(message)[0][2] == letters
+
+
+def test_a_capability_that_pycapnp_is_given_is_known_by_its_number() -> None:
+    inbox = Inbox(NODE)
+    assert inbox.capability == -1
+    for capability in (0, 7, 2**32 - 1):
+        message = oracle.bringing(capability)
+        assert inbox.take(message) == [(OTHER, 0, message)]
+        assert inbox.capability == capability
+    for capabilities in ((), (1, 2)):
+        inbox.take(oracle.bringing(3))
+        inbox.take(oracle.bringing(*capabilities))
+        assert inbox.capability == -1
+
+
+def inbox_reads(message: bytes) -> list[tuple[int, int, Letters]]:
+    return [
+        (kind, question, list(read(cast(list[Row], content)))) for kind, question, content in Inbox(NODE).take(message)
+    ]
 
 
 def appends(count: int, size: int = 16) -> list[AppendEntries]:
