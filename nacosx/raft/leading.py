@@ -6,6 +6,8 @@ It is made when the term is won and dropped when it ends, so nothing of it can o
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
+from operator import attrgetter
 
 from nacosx._core.entry import NO_OP, Configuration
 from nacosx.raft.ballot_box import BallotBox
@@ -23,6 +25,9 @@ from nacosx.raft.reads import ReadRounds
 from nacosx.raft.replicator import REPLICATE, Replicator
 from nacosx.raft.state import MemberState
 from nacosx.raft.transfer import Transfer
+
+_ID = attrgetter("id")
+_READINESS = attrgetter("acknowledged_round", "match_index")
 
 
 class Over(enum.Enum):
@@ -45,6 +50,7 @@ class Leading:
         self._leavers: dict[str, int] = {}  # who is no member any more and does not know → when that is given up
         self._lease_void = False  # somebody was asked to stand, and may do so at any time
         self._heartbeat_due = False
+        self._few_are_silent = False  # those that reads were asked of: they are asked of all
         self.heartbeat_at_ms = self._next_heartbeat_ms()
 
     def begin(self) -> None:
@@ -62,19 +68,27 @@ class Leading:
     def pump(self) -> None:
         """Puts into the outbox what there is to send."""
         waiting = self.reads.waiting and self._member.commit_index >= self.term_index
-        if self._heartbeat_due or waiting:
+        if self._heartbeat_due or waiting or self._few_are_silent:
             self._begin_round(every=self._heartbeat_due, reads=bool(waiting))
-            self._heartbeat_due = False
+            self._heartbeat_due = self._few_are_silent = False
         for replicator in self.replicators.values():
             replicator.send()
 
     def _begin_round(self, *, every: bool, reads: bool) -> None:
-        member = self._member
-        number = self.reads.begin(member.now_ms, member.commit_index, take=reads)
-        voters = member.members.voters
-        for replicator in self.replicators.values():
-            if every or replicator.id in voters:
-                replicator.heartbeat(number)
+        """Heartbeats go to `every` member. What only reads wait for goes to as few voters as it takes; to all when those keep
+        silent."""
+        member, replicators = self._member, self.replicators
+        all_asked = every or self._few_are_silent
+        number = self.reads.begin(member.now_ms, member.commit_index, take=reads, all_asked=all_asked)
+        if every:
+            asked: Iterable[Replicator] = replicators.values()
+        elif all_asked:
+            asked = [replicator for replicator in replicators.values() if replicator.id in member.members.voters]
+        else:
+            readiest = sorted(replicators.values(), key=_READINESS, reverse=True)
+            asked = [replicators[voter] for voter in member.members.quorum.fewest(map(_ID, readiest), member.id)]
+        for replicator in asked:
+            replicator.heartbeat(number)
         self._answer_confirmed()  # when it is its own quorum
 
     def on_stable(self) -> None:
@@ -133,8 +147,19 @@ class Leading:
         interval_ms = self._member.options.heartbeat_interval_ms
         return (self._member.now_ms // interval_ms + 1) * interval_ms
 
+    @property
+    def wakes_ms(self) -> int:
+        """When `tick` has something to do."""
+        since_ms = self.reads.unanswered_since_ms
+        if since_ms is None:
+            return self.heartbeat_at_ms
+        return min(self.heartbeat_at_ms, since_ms + self._member.options.read_patience_ms)
+
     def tick(self) -> None:
         member = self._member
+        since_ms = self.reads.unanswered_since_ms
+        if since_ms is not None and member.now_ms >= since_ms + member.options.read_patience_ms:
+            self._few_are_silent = True
         if member.now_ms < self.heartbeat_at_ms:
             return
         self.heartbeat_at_ms = self._next_heartbeat_ms()

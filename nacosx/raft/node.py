@@ -106,7 +106,7 @@ class Node(MemberState):
     def wakes_ms(self) -> int:
         """When `tick` has something to do, unless something else happens before."""
         if self._leading is not None:
-            return self._leading.heartbeat_at_ms if self._leading.replicators else NEVER_MS
+            return self._leading.wakes_ms if self._leading.replicators else NEVER_MS
         expires_ms = self._forwarded.deadline_ms
         election_ms = self._election_ms()
         return election_ms if expires_ms is None else min(election_ms, expires_ms)

@@ -28,5 +28,10 @@ class Options(Struct, frozen=True, kw_only=True):
         return max(self.election_timeout_ms // self.election_heartbeat_factor, 1)
 
     @property
+    def read_patience_ms(self) -> int:
+        """The few that a leader asks to confirm it for reads may take so long before it asks all."""
+        return max(self.heartbeat_interval_ms // 10, 1)
+
+    @property
     def leader_lease_ms(self) -> int:
         return self.election_timeout_ms * self.leader_lease_time_ratio // 100

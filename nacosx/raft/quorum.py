@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set
+from collections.abc import Callable, Iterable, Set
 
 
 def majority(voters: tuple[str, ...], value: Callable[[str], int]) -> int:
@@ -26,6 +26,19 @@ class Quorum:
         """The largest value that a quorum has reached."""
         reached = majority(self.voters, value)
         return min(reached, majority(self.old_voters, value)) if self.old_voters else reached
+
+    def fewest(self, preferred: Iterable[str], present: str) -> list[str]:
+        """So few of those `preferred`, the first ones, that they and `present` are a quorum."""
+        missing = len(self.voters) // 2 + 1 - (present in self.voters)
+        old_missing = len(self.old_voters) // 2 + 1 - (present in self.old_voters) if self.old_voters else 0
+        found = []
+        for member in preferred:
+            votes, old_votes = member in self.voters, member in self.old_voters
+            if (votes and missing > 0) or (old_votes and old_missing > 0):
+                found.append(member)
+                missing -= votes
+                old_missing -= old_votes
+        return found
 
     def outcome(self, granted: Set[str], refused: Set[str]) -> bool | None:
         """Of a vote: won, lost, or still open."""

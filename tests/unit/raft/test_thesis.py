@@ -309,12 +309,17 @@ def test_a_learner_follows_and_counts_for_nothing() -> None:
 
 
 def test_reads_of_a_turn_share_one_round_of_heartbeats() -> None:
-    """§6.4: and it goes to the voters only."""
+    """§6.4: and it goes to no more voters than a quorum needs; to all of them, not to learners, when those are silent."""
     cluster = led("a", "b", "c", "l", learners=("l",))
     for request in range(5):
         cluster.node("a").read(request, 0)
-    messages = sent(cluster, "a")
-    assert messages == [("b", Heartbeat(1, 2, 1)), ("c", Heartbeat(1, 2, 1))]
+    assert sent(cluster, "a") == [("b", Heartbeat(1, 2, 1))]
+    assert cluster.node("a").wakes_ms == Options().read_patience_ms
+    cluster.node("a").tick(Options().read_patience_ms - 1)
+    assert sent(cluster, "a") == []
+    cluster.node("a").tick(Options().read_patience_ms)
+    assert sent(cluster, "a") == [("b", Heartbeat(1, 2, 2)), ("c", Heartbeat(1, 2, 2))]
+    assert cluster.node("a").wakes_ms == Options().heartbeat_interval_ms
 
 
 def test_a_read_is_answered_at_a_follower_and_at_a_learner() -> None:
