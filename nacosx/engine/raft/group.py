@@ -275,7 +275,8 @@ class RaftGroup(DiskOperations, MemberOperations):
         if self._ended is not None:
             raise self._ended.again()
         future = self._reads.read()
-        self._schedule()
+        if not self._scheduled:
+            self._schedule()
         return future
 
     async def snapshot(self) -> None:

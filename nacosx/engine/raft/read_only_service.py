@@ -37,7 +37,7 @@ class ReadOnlyService:
         sent before it ended, which is of the past, could be taken for that of a read of today."""
         self._ask = ask
         self._ticker = ticker
-        self._loop = loop
+        self._create_future = loop.create_future
         self._reads_max = reads_max
         self._timeout_ms = timeout_ms
         self._request = requests_since
@@ -51,7 +51,7 @@ class ReadOnlyService:
         if self._count >= self._reads_max:
             raise RefusedError.busy(f"{self._count} reads wait for the group, try again later")
         self._count += 1
-        future: Read = self._loop.create_future()
+        future: Read = self._create_future()
         self.gathered.append(future)
         return future
 
