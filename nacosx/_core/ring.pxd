@@ -1,6 +1,14 @@
 from libc.stdint cimport int32_t, int64_t
 
-from nacosx._core.atomic cimport NX_ADD, NX_LOAD, NX_LOAD_RELAXED, NX_STORE, NX_STORE_INT, NX_STORE_RELAXED
+from nacosx._core.atomic cimport (
+    NX_CAS,
+    NX_LOAD,
+    NX_LOAD_RELAXED,
+    NX_PAUSE,
+    NX_STORE,
+    NX_STORE_INT,
+    NX_STORE_RELAXED,
+)
 
 cdef extern from *:
     """
@@ -36,6 +44,11 @@ cdef extern from *:
         int32_t alerted
         int event_fd
         int used
+
+
+cdef enum:
+    CLAIM_SPINS = 64  # a producer that another one beat to a claim spins so long, then twice as long …
+    CLAIM_SPINS_MAX = 256  # … up to here; about 4 µs
 
 
 cdef class Sequence:
@@ -87,9 +100,11 @@ cdef class SequenceBarrier:
     cdef tuple dependent_sequences
     cdef waiter_t *waiter
     cdef bint waited_on
+    cdef int32_t spins  # between two looks
 
     cdef int64_t wait_for(self, int64_t sequence) noexcept nogil
     cdef int64_t available_now(self, int64_t sequence) noexcept nogil
+    cdef void pace(self, int32_t looks) noexcept nogil
     cdef int64_t *laggard(self, int64_t sequence) noexcept nogil
     cdef bint announce(self, int64_t sequence) noexcept nogil
     cdef void withdraw(self) noexcept nogil
@@ -99,8 +114,18 @@ cdef class SequenceBarrier:
 cdef inline int64_t ring_claim(RingBuffer ring, int32_t n) noexcept nogil:
     """The highest of `n` claimed sequences; waits while the ring is full. At most as many as the ring has slots."""
     cdef int64_t last
+    cdef int32_t spins = CLAIM_SPINS
+    cdef int32_t _
     if ring.multi_producer:
-        last = NX_ADD(ring.claimed, n) + n
+        # A producer that was beaten looks away for longer and longer: while several take turns at every claim, the cache lines
+        # they write move to and fro, and all are slow.
+        last = NX_LOAD_RELAXED(ring.claimed)
+        while not NX_CAS(ring.claimed, &last, last + n):
+            for _ in range(spins):
+                NX_PAUSE()
+            spins = min(2 * spins, <int32_t> CLAIM_SPINS_MAX)
+            last = NX_LOAD_RELAXED(ring.claimed)
+        last += n
     else:
         last = NX_LOAD_RELAXED(ring.claimed) + n
         NX_STORE_RELAXED(ring.claimed, last)
