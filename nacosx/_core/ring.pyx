@@ -537,8 +537,11 @@ cdef class SequenceBarrier:
                 self.sleep(sequence)
 
     cdef void pace(self, int32_t looks) noexcept nogil:
-        """How long to spin between looks from now on, by how many in vain there were this time. A look takes the cache line from
-        the producer that writes it: where events are dense, longer spins make larger batches and a producer that is not stopped."""
+        """How long to spin between looks from now on, by how many in vain there were this time.
+
+        A look takes the cache line from the producer that writes it: where events are dense, longer spins make larger batches
+        and a producer that is not stopped.
+        """
         if looks == 1:
             self.spins = min(2 * self.spins, SPINS_MAX)
         elif looks > 2:
