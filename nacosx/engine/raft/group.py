@@ -91,7 +91,7 @@ class RaftGroup(DiskOperations, MemberOperations):
         self._ticker = ticker
         self._loop = loop
         self._clock = clock
-        self._now_ms = clock.monotonic_ms
+        self._now_ms = ticker.now_ms  # the same time as `clock` tells, for half the price
         self._random_below = random_below
         self._options = options
         self._limits = limits
