@@ -9,8 +9,7 @@ import msgspec
 from nacosx.config.commands import DurableCommand, PublishConfig, PublishGray, RemoveConfig, RemoveGray
 from nacosx.config.events import ConfigChanged, ConfigWritten, Event, GrayWritten, HistoryRecorded
 from nacosx.config.gray import serve
-from nacosx.config.history import ext_info_gray, ext_info_inserted, ext_info_replaced
-from nacosx.config.model import NO_DETAILS, Config, ConfigDetails, ConfigKey, GrayConfig, Versions
+from nacosx.config.model import NO_DETAILS, Config, ConfigDetails, ConfigKey, GrayConfig, Versions, versions
 from nacosx.errors import CONFIG_CONFLICT, CONFIG_GRAY_MAX, NacosError
 
 
@@ -20,6 +19,8 @@ class CatalogSnapshot(msgspec.Struct, frozen=True, array_like=True):
     configs: list[tuple[ConfigKey, Config]]
     grays: list[tuple[ConfigKey, list[GrayConfig]]]
 
+
+NOT_SENT = (None,) * 6  # of the details a command may carry: nothing is to be changed or overwritten
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(CatalogSnapshot).decode
@@ -86,30 +87,33 @@ class Catalog:
         # Nacos: `AND (md5=? OR md5 IS NULL OR md5='')`; our md5 is never empty.
         if old is not None and command.cas_md5 and command.cas_md5 != old.md5:
             raise NacosError(CONFIG_CONFLICT, "Cas publish fail, server md5 may have changed.")
-        before = self.versions(key)
         if old is None:
             key = ConfigKey(intern(key.namespace), intern(key.group), key.data_id)
             self.counts[key.namespace] = self.counts.get(key.namespace, 0) + 1
             self._config_id += 1
+            id_, created_ms, details = self._config_id, command.now_ms, NO_DETAILS
+        else:
+            id_, created_ms, details = old.id, old.created_ms, old.details
         new = Config(
-            id=self._config_id if old is None else old.id,
-            content=command.content,
-            md5=command.md5,
-            type=intern(command.type),
-            encrypted_data_key=command.encrypted_data_key,
-            created_ms=command.now_ms if old is None else old.created_ms,
-            modified_ms=command.now_ms,
-            src_user=None if command.src_user is None else intern(command.src_user),
-            src_ip=intern(command.src_ip),
-            details=_details(command, NO_DETAILS if old is None else old.details),
+            id_,
+            command.content,
+            command.md5,
+            intern(command.type),
+            command.encrypted_data_key,
+            created_ms,
+            command.now_ms,
+            None if command.src_user is None else intern(command.src_user),
+            intern(command.src_ip),
+            _details(command, details),
         )
         self.configs[key] = new
         events: list[Event] = [
-            ConfigWritten(key, new.id, new, bool(new.details.tags or (old is not None and old.details.tags))),
+            ConfigWritten(key, id_, new, bool(new.details.tags or details.tags)),
             self._history(key, command, "I", new) if old is None else self._history(key, command, "U", old),
         ]
         if old is None or old.md5 != new.md5:
-            events.append(ConfigChanged(key, before, Versions(new, before.grays)))
+            grays = self.grays.get(key, ())
+            events.append(ConfigChanged(key, versions((old, grays)), versions((new, grays))))
         return events
 
     def _remove(self, command: RemoveConfig) -> list[Event]:
@@ -185,27 +189,8 @@ class Catalog:
         self, key: ConfigKey, command: DurableCommand, op_type: str, version: Config | GrayConfig
     ) -> HistoryRecorded:
         self._history_id += 1
-        formal = isinstance(version, Config)
-        if isinstance(version, GrayConfig):
-            app_name, ext_info = version.app_name, ext_info_gray(version)
-        else:
-            app_name = version.details.app_name
-            ext_info = ext_info_inserted(version) if op_type == "I" else ext_info_replaced(version)
         return HistoryRecorded(
-            history_id=self._history_id,
-            config_id=0 if op_type == "I" else version.id,
-            key=key,
-            op_type=op_type,
-            content=version.content,
-            md5=version.md5,
-            encrypted_data_key=version.encrypted_data_key,
-            app_name=app_name,
-            src_user=command.src_user,
-            src_ip=command.src_ip,
-            publish_type="formal" if formal else "gray",
-            gray_name="" if isinstance(version, Config) else version.name,
-            ext_info=ext_info,
-            at_ms=command.now_ms,
+            self._history_id, key, op_type, version, command.src_user, command.src_ip, command.now_ms
         )
 
     # --- snapshots ---------------------------------------------------------------------------------------------------
@@ -242,6 +227,9 @@ class Catalog:
 
 def _details(command: PublishConfig, old: ConfigDetails) -> ConfigDetails:
     """Nacos: appName and config_tags stay when the request leaves them out; everything else is overwritten."""
+    texts = command.app_name, command.desc, command.use, command.effect, command.schema, command.tags
+    if old is NO_DETAILS and texts == NOT_SENT:
+        return NO_DETAILS
     details = ConfigDetails(
         app_name=old.app_name if command.app_name is None else command.app_name,
         desc=command.desc,

@@ -15,7 +15,21 @@ from nacosx.config.model import NO_DETAILS, Config, GrayConfig
 _encode = msgspec.json.encode
 
 
-def ext_info_inserted(config: Config) -> str:
+def ext_info(version: Config | GrayConfig, op_type: str) -> str:
+    if isinstance(version, GrayConfig):
+        return _gray(version)
+    return _inserted(version) if op_type == "I" else _replaced(version)
+
+
+def gray_rule_json(gray: GrayConfig) -> str:
+    """The column `gray_rule` of config_info_gray, as Gson writes ConfigGrayPersistInfo."""
+    rule = gray.rule
+    return _encode(
+        {"type": rule.type, "version": rule.version, "expr": rule.expression, "priority": rule.priority}
+    ).decode()
+
+
+def _inserted(config: Config) -> str:
     details = config.details
     if details == NO_DETAILS and not config.src_user:
         return _type_only(config.type)
@@ -30,7 +44,7 @@ def ext_info_inserted(config: Config) -> str:
     )
 
 
-def ext_info_replaced(config: Config) -> str:
+def _replaced(config: Config) -> str:
     details = config.details
     if details == NO_DETAILS and not config.src_user:
         return _type_only(config.type)
@@ -45,7 +59,7 @@ def ext_info_replaced(config: Config) -> str:
     )
 
 
-def ext_info_gray(gray: GrayConfig) -> str:
+def _gray(gray: GrayConfig) -> str:
     rule = gray.rule
     expression = {
         "type": rule.type,
@@ -58,14 +72,6 @@ def ext_info_gray(gray: GrayConfig) -> str:
         ("src_user", gray.src_user),
         ("gray_rule", _encode(expression).decode()),
     )
-
-
-def gray_rule_json(gray: GrayConfig) -> str:
-    """The column `gray_rule` of config_info_gray, as Gson writes ConfigGrayPersistInfo."""
-    rule = gray.rule
-    return _encode(
-        {"type": rule.type, "version": rule.version, "expr": rule.expression, "priority": rule.priority}
-    ).decode()
 
 
 @lru_cache(maxsize=64)

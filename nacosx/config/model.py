@@ -95,4 +95,7 @@ class Versions(NamedTuple):
     grays: tuple[GrayConfig, ...]  # larger priority first
 
 
+# As `config_key`.
+versions = cast("Callable[[tuple[Config | None, tuple[GrayConfig, ...]]], Versions]", partial(tuple.__new__, Versions))
+
 NO_VERSIONS = Versions(None, ())

@@ -17,12 +17,12 @@ import asyncio
 import logging
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from nacosx.config.events import ConfigWritten, Event, GrayWritten, HistoryRecorded
 from nacosx.config.history import gray_rule_json
@@ -50,7 +50,7 @@ FORGET_ROWS = 1_000  # a transaction, so that writes get between
 
 
 class _Batch:
-    """Rows of consecutive entries; of a config written twice only the newest row is kept."""
+    """Rows of consecutive entries; of a config written twice only the newest is kept. The thread makes values of them."""
 
     __slots__ = ("bytes", "configs", "grays", "history", "index", "rows", "tags")
 
@@ -58,25 +58,25 @@ class _Batch:
         self.index = index
         self.rows = 0
         self.bytes = 0
-        self.configs: dict[int, tuple[Value, ...] | None] = {}  # id → row, None: deleted
-        self.grays: dict[int, tuple[Value, ...] | None] = {}
-        self.tags: dict[int, list[tuple[Value, ...]]] = {}  # id of a config → all its tags
-        self.history: list[tuple[Value, ...]] = []
+        self.configs: dict[int, ConfigWritten] = {}  # by id
+        self.grays: dict[int, GrayWritten] = {}
+        self.tags: dict[int, ConfigWritten] = {}  # by id: all its tags are written
+        self.history: list[HistoryRecorded] = []
 
     def add(self, events: Sequence[Event]) -> None:
         for event in events:
             if type(event) is ConfigWritten:
                 self.rows += 1
-                self.configs[event.id] = None if event.config is None else _config_values(event)
+                self.configs[event.id] = event
                 if event.tagged:
-                    self.tags[event.id] = _tag_values(event)
+                    self.tags[event.id] = event
             elif type(event) is HistoryRecorded:
                 self.rows += 1
-                self.bytes += len(event.content)
-                self.history.append(_history_values(event))
+                self.bytes += len(event.version.content)
+                self.history.append(event)
             elif type(event) is GrayWritten:
                 self.rows += 1
-                self.grays[event.id] = None if event.gray is None else _gray_values(event)
+                self.grays[event.id] = event
 
 
 class Rows:
@@ -333,31 +333,30 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 def _write(connection: sqlite3.Connection, batch: _Batch) -> None:
     """Deletions first: a key that was deleted and published again has a new id, and its old row is in the way."""
-    gone = [id_ for id_, row in batch.configs.items() if row is None]
-    _in_chunks(connection, sql.DELETE_CONFIGS, ((id_,) for id_ in gone), len(gone), 1)
-    gone = [id_ for id_, row in batch.grays.items() if row is None]
-    _in_chunks(connection, sql.DELETE_GRAYS, ((id_,) for id_ in gone), len(gone), 1)
-    _in_chunks(connection, sql.DELETE_TAGS, ((id_,) for id_ in batch.tags), len(batch.tags), 1)
+    configs, grays, tags, history = batch.configs.values(), batch.grays.values(), batch.tags.values(), batch.history
+    _in_chunks(connection, sql.DELETE_CONFIGS, [(event.id,) for event in configs if event.config is None])
+    _in_chunks(connection, sql.DELETE_GRAYS, [(event.id,) for event in grays if event.gray is None])
+    _in_chunks(connection, sql.DELETE_TAGS, [(id_,) for id_ in batch.tags])
 
-    for statement, columns, rows in (
-        (sql.REPLACE_CONFIGS, sql.CONFIG_COLUMNS, [row for row in batch.configs.values() if row is not None]),
-        (sql.REPLACE_GRAYS, sql.GRAY_COLUMNS, [row for row in batch.grays.values() if row is not None]),
-        (sql.REPLACE_TAGS, sql.TAG_COLUMNS, list(chain.from_iterable(batch.tags.values()))),
-        (sql.REPLACE_HISTORY, sql.HISTORY_COLUMNS, batch.history),
-    ):
-        _in_chunks(connection, statement, rows, len(rows), len(columns))
+    _in_chunks(
+        connection, sql.REPLACE_CONFIGS, [event for event in configs if event.config is not None], _config_values
+    )
+    _in_chunks(connection, sql.REPLACE_GRAYS, [event for event in grays if event.gray is not None], _gray_values)
+    _in_chunks(connection, sql.REPLACE_TAGS, list(chain.from_iterable(map(_tag_values, tags))))
+    _in_chunks(connection, sql.REPLACE_HISTORY, history, _history_values)
     connection.execute(sql.SET_APPLIED, (batch.index,))
 
 
 def _in_chunks(
-    connection: sqlite3.Connection, statement: str, rows: Iterable[tuple[Value, ...]], count: int, width: int
+    connection: sqlite3.Connection,
+    statement: str,
+    rows: Sequence[Row],
+    values_of: Callable[[Row], tuple[Value, ...]] = lambda row: cast("tuple[Value, ...]", row),
 ) -> None:
-    rows = iter(rows)
-    for start in range(0, count, sql.CHUNK_ROWS):
-        values = list(chain.from_iterable(islice(rows, sql.CHUNK_ROWS)))
-        missing = start + sql.CHUNK_ROWS - count
-        if missing > 0:
-            values += [0] * (missing * width)
+    for start in range(0, len(rows), sql.CHUNK_ROWS):
+        chunk = [values_of(row) for row in rows[start : start + sql.CHUNK_ROWS]]
+        values = list(chain.from_iterable(chunk))
+        values += [0] * ((sql.CHUNK_ROWS - len(chunk)) * len(chunk[0]))
         connection.execute(statement, values)
 
 
@@ -391,11 +390,11 @@ def _gray_values(event: GrayWritten) -> tuple[Value, ...]:
 
 
 def _history_values(event: HistoryRecorded) -> tuple[Value, ...]:
-    key = event.key
+    key, version = event.key, event.version
     return (
         *(event.history_id, event.config_id, key.data_id, key.group, key.namespace, event.op_type),
         *(event.publish_type, event.gray_name, event.app_name, event.src_user or "", event.src_ip, event.at_ms),
-        *(event.md5, event.encrypted_data_key, event.ext_info, event.content.decode()),
+        *(version.md5, version.encrypted_data_key, event.ext_info, version.content.decode()),
     )
 
 
