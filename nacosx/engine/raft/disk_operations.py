@@ -44,8 +44,8 @@ class DiskOperations:
         """Does what the rules want done."""
 
     @abstractmethod
-    def _flush(self) -> None:
-        """The same, and what has gathered before."""
+    def _go_on(self) -> None:
+        """The same, when there is room for more on the disk: what has gathered is due, too."""
 
     def _save(self, state: HardState) -> None:
         started_ms = self._now_ms()
@@ -112,7 +112,7 @@ class DiskOperations:
         if self._failed:
             self._pump()
         else:
-            self._flush()
+            self._go_on()
 
     def _on_failure(self, error: OSError) -> None:
         self._failed = True

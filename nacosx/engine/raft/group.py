@@ -31,6 +31,7 @@ from nacosx.engine.raft.closure_queue import ClosureQueue
 from nacosx.engine.raft.disk_operations import DiskOperations
 from nacosx.engine.raft.forwarder import Forwarder
 from nacosx.engine.raft.fsm_caller import FSMCaller, MachineError
+from nacosx.engine.raft.gathering import Gathering
 from nacosx.engine.raft.limits import Limits
 from nacosx.engine.raft.member_operations import MemberOperations
 from nacosx.engine.raft.membership import Membership
@@ -131,6 +132,7 @@ class RaftGroup(DiskOperations, MemberOperations):
         self._ended: RefusedError | None = None  # stopped or halted
 
     def _build(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._gathering = Gathering()
         self._queue = ApplyQueue(self._drain, apply_batch=self._options.apply_batch)
         self._put = self._queue.put
         self._closures = ClosureQueue()
@@ -260,7 +262,7 @@ class RaftGroup(DiskOperations, MemberOperations):
             self._terms_expected = True
         self._pending = pending = self._pending + 1
         self._pending_bytes = pending_bytes = self._pending_bytes + size
-        if not self._scheduled:
+        if not self._scheduled and not self._busy():
             self._scheduled = True
             self._call_soon(self._turn)
         if (
@@ -358,7 +360,19 @@ class RaftGroup(DiskOperations, MemberOperations):
 
     def _turn(self) -> None:
         self._scheduled = False
-        self._flush()
+        waiting = self._pending - self._handed
+        if waiting and self._holds() and not self._busy() and self._gathering.goes_on(waiting):
+            self._schedule()
+        else:
+            self._flush()
+
+    def _go_on(self) -> None:
+        waiting = self._pending - self._handed
+        if self._gathering.begin(self._pending, waiting) and waiting and self._holds() and not self._busy():
+            self._schedule()
+            self._pump()
+        else:
+            self._flush()
 
     def _flush(self, *, full: bool = False) -> None:
         """Hands what has gathered to the rules, and does what they want done."""
@@ -367,14 +381,18 @@ class RaftGroup(DiskOperations, MemberOperations):
             return
         if self._ended is not None:
             return
-        if self._pending > self._handed and (full or self._appends < self._limits.appends_max or not self._holds()):
+        if self._pending > self._handed and (full or not self._busy()):
             self._drain()
         if self._reads.gathered:
             self._reads.flush()
         self._pump()
 
+    def _busy(self) -> bool:
+        """What is proposed gathers until the disk reports: it could not be written sooner, and costs less together."""
+        return self._appends >= self._limits.appends_max and self._holds()
+
     def _holds(self) -> bool:
-        """What is proposed gathers on while the disk is busy: it could not be written sooner, and costs less together."""
+        """What is proposed may gather: no other member waits for it."""
         return self.node.role is Role.LEADER and self.is_sole_voter
 
     def _drain(self) -> None:

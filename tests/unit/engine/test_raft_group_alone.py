@@ -12,6 +12,7 @@ import pytest
 from nacosx.config.commands import PublishConfig
 from nacosx.config.events import ConfigChanged
 from nacosx.config.model import ConfigKey
+from nacosx.engine.raft.gathering import EXPECTED_MAX
 from nacosx.engine.raft.limits import Limits
 from nacosx.engine.raft.refusals import RefusedError
 from nacosx.engine.rooms import decode, encode
@@ -61,6 +62,12 @@ async def test_the_proposals_of_one_turn_are_one_append_applied_in_order() -> No
     assert g.rows.written[0][0] == OWN_ENTRIES + 100
 
 
+async def turns_without_proposals() -> None:
+    """The one in which answers leave, and the one in which somebody could ask again."""
+    await turn()
+    await turn()
+
+
 @story
 async def test_a_batch_that_is_full_does_not_wait_for_the_end_of_the_turn() -> None:
     """AppendBatcher: at most so many entries, at most so many bytes (the entry that reaches them included)."""
@@ -71,6 +78,7 @@ async def test_a_batch_that_is_full_does_not_wait_for_the_end_of_the_turn() -> N
     await turn()  # the last one waits for the disk
     assert [len(entries or ()) for _, entries, _ in g.log.appends] == [3, 3, 2]
     g.log.sync()
+    await turns_without_proposals()
     assert [len(entries or ()) for _, entries, _ in g.log.appends] == [1]
     g.log.sync()
     await asyncio.gather(*futures)
@@ -128,10 +136,55 @@ async def test_while_the_disk_is_busy_proposals_gather_for_the_next_write() -> N
     assert [len(entries or ()) for _, entries, _ in g.log.appends] == [1]
     g.log.sync()
     assert g.content == b"a: 1"
+    await turns_without_proposals()
     assert [len(entries or ()) for _, entries, _ in g.log.appends] == [3]
     g.log.sync()
     await asyncio.gather(*futures)
     assert g.content == b"a: 4"
+
+
+@story
+async def test_who_has_been_answered_is_waited_for_as_long_as_every_turn_brings_somebody() -> None:
+    g = Group()
+    for number in range(4):
+        g.group.propose(publish(f"a: {number}"))
+    await turn()
+    g.log.sync()
+    loop = asyncio.get_running_loop()
+
+    def propose_one_a_turn(left: int) -> None:
+        g.group.propose(publish(f"a: {left} left"))
+        if left:
+            loop.call_soon(propose_one_a_turn, left - 1)
+
+    propose_one_a_turn(2)
+    for _ in range(4):  # the last of which brings nobody
+        await turn()
+    assert [len(entries or ()) for _, entries, _ in g.log.appends] == [3]
+
+
+@story
+async def test_when_all_are_back_who_were_answered_nobody_is_waited_for() -> None:
+    g = Group()
+    for _ in range(2):
+        futures = [g.group.propose(publish(f"a: {number}")) for number in range(4)]
+        await turn()
+        assert [len(entries or ()) for _, entries, _ in g.log.appends] == [4]
+        g.log.sync()
+        await asyncio.gather(*futures)
+
+
+@story
+async def test_no_more_are_waited_for_than_make_a_write_worth_while() -> None:
+    g = Group()
+    for number in range(EXPECTED_MAX + 8):
+        g.group.propose(publish(f"a: {number}"))
+    await turn()
+    g.log.sync()
+    for number in range(EXPECTED_MAX):
+        g.group.propose(publish(f"a: {number}"))
+    await turn()
+    assert [len(entries or ()) for _, entries, _ in g.log.appends] == [EXPECTED_MAX]
 
 
 # --- what follows --------------------------------------------------------------------------------------------------------
