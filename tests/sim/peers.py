@@ -7,9 +7,10 @@ import errno
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
+from nacosx._core.capnp_call import FIRST_QUESTION, Inbox, call
 from nacosx.engine.ports import ForwardReply, PeerService
 from nacosx.raft.messages import AppendEntriesReply, Message, RequestVoteReply
-from nacosx.wire.peers_messages import SCHEMA, Letter, read, write
+from nacosx.wire.peers_messages import NODE, Letter, read, rows
 from tests.sim.disk import error_of
 from tests.sim.laws import Laws
 from tests.sim.loop import Handle, ProcessLoop
@@ -115,15 +116,13 @@ class SimulatedPeers:
 
 
 def encode(group: str, message: Message) -> bytes:
-    built = SCHEMA.Message.new_message()
-    write([built], [Letter(group, message)])
-    data: bytes = built.to_bytes()
-    return data
+    return call(FIRST_QUESTION, 0, NODE, rows([Letter(group, message)]))
 
 
 def decode(data: bytes) -> tuple[str, Message]:
-    with SCHEMA.Message.from_bytes(data) as told:
-        [message] = read([told])
+    [(_, _, told)] = Inbox(NODE).take(data)
+    assert isinstance(told, list)
+    [message] = read(told)
     return message
 
 
