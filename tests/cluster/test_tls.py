@@ -15,8 +15,8 @@ REFUSED_S_MAX = 20
 TRUSTED = "NACOS_REMOTE_PEER_RPC_TLS_TRUSTCOLLECTIONCERTFILE"
 
 
-def wait_until_refused(stranger: Member, others: list[Member], why: str) -> None:
-    told = re.compile(rf"no connection to {stranger.known_as}:.*{why}")
+def wait_until_refused(stranger: Member, others: list[Member]) -> None:
+    told = re.compile(rf"no connection to {stranger.known_as}:.*CERTIFICATE_VERIFY_FAILED")
     wait_until(lambda: all(told.search(other.printed()) for other in others), "it is refused", REFUSED_S_MAX)
 
 
@@ -38,13 +38,14 @@ def test_who_shows_no_certificate_of_the_authority_is_not_let_in(tmp_path: Path)
             right = stranger.environment
             others = [member for member in cluster.members if member is not stranger]
             trusting = right | foreign.environment("stranger") | {TRUSTED: right[TRUSTED]}
-            for wrong, why in ((trusting, "CERTIFICATE_VERIFY_FAILED"), (plain[stranger.number - 1], "WRONG_VERSION")):
+            for wrong in (trusting, plain[stranger.number - 1]):
                 stranger.stop()
                 stranger.environment = wrong
                 stranger.start()
                 writers.progress()
                 cluster.leader(others)
-                wait_until_refused(stranger, others, why)
+                if wrong is trusting:  # who speaks no TLS breaks off at once, which is no fault of a certificate
+                    wait_until_refused(stranger, others)
                 assert not stranger.serves()
                 assert cluster.standing(stranger) is None
                 writers.progress()
