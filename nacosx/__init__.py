@@ -12,6 +12,7 @@ cli, __main__   `nacosx start`, `python -m nacosx`
 server          the composition root: builds every part, starts and stops it in order; the only module that knows all
 settings        application.properties + environment + flags → one frozen Settings
 errors, clock   the table of errors; the clock port
+garbage         when the collector of cyclic garbage looks
 wire            sockets: HTTP/1.1, gRPC over HTTP/2, UDP push, the listener that tells them apart; the members of a cluster
 api             the desk: one file per generation and domain; turns a request into a command or a view, and back into a reply
 engine          everything asyncio: gateway, Raft group, pusher, beats, long polls; declares the ports it needs

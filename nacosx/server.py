@@ -11,7 +11,6 @@ ticker → close log and rows → unlock.
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -24,7 +23,7 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
-from nacosx import NACOS_VERSION, __version__
+from nacosx import NACOS_VERSION, __version__, garbage
 from nacosx._core.entry import Configuration
 from nacosx._core.segment import CorruptLogError
 from nacosx.api.checks import Checks
@@ -441,10 +440,7 @@ async def serve(settings: Settings) -> int:
         print(f"nacosx cannot start: {error}", file=sys.stderr)
         return 1
     loop.add_signal_handler(signal.SIGUSR2, server.tell_metrics)  # SOFAJRaft's signal for it
-    # What lives now lives long: the collector need not look at it again.
-    gc.collect()
-    gc.freeze()
-    gc.enable()
+    garbage.settle()
     print(
         f"nacosx {__version__} ready in {since_exec_ms()} ms: http {settings.host}:{server.port}, "
         f"grpc {settings.host}:{server.grpc_port}, data {settings.data_directory}",

@@ -51,6 +51,7 @@ RANKS = {
     "settings": 1,
     "errors": 1,
     "clock": 1,
+    "garbage": 1,
     "_core": 0,
 }
 # importer → parts of a lower or equal rank that it may not know, or of a higher or equal rank that it may.

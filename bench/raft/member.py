@@ -13,7 +13,6 @@ a gRPC door for puts. The commands::
 from __future__ import annotations
 
 import asyncio
-import gc
 import sys
 import time
 from collections.abc import Mapping
@@ -27,6 +26,7 @@ import uvloop
 from bench.raft.load import run
 from bench.raft.put_lines import PUT_TYPE
 from bench.raft.puts import HOST
+from nacosx import garbage
 from nacosx._core.entry import Configuration
 from nacosx.api.grpc import internal
 from nacosx.api.grpc.rpc import Connection, Headers, Rpc
@@ -184,8 +184,7 @@ async def main(arguments: list[str]) -> None:
     async with kj_loop():
         member = Member(int(arguments[0]), Path(arguments[1]), ports[: len(ports) // 2], ports[len(ports) // 2 :])
         await member.start()
-        gc.collect()
-        gc.freeze()  # as the server does once it is up
+        garbage.settle()
         await obey(member)
         await member.stop()
 
