@@ -166,16 +166,18 @@ class Cluster:
         leader = self.leader()
         return [member for member in self.members if member is not leader]
 
-    def agree(self) -> Standing:
-        """Waits until all have applied the same and serve clients, while nobody writes; checks that they hold the same."""
+    def agree(self, among: Iterable[Member] | None = None) -> Standing:
+        """Waits until these, or all, have applied the same and serve clients, while nobody writes; that they hold one state is
+        checked."""
+        chosen = list(self.members if among is None else among)
         standings: list[Standing | None] = []
 
         def level() -> bool:
-            standings[:] = [self.standing(member) for member in self.members]
+            standings[:] = [self.standing(member) for member in chosen]
             return None not in standings and len({s.applied_index for s in standings if s is not None}) == 1
 
         wait_until(level, "the members have applied the same", AGREE_S_MAX)
-        wait_until(lambda: all(map(Member.serves, self.members)), "the members serve clients", AGREE_S_MAX)
+        wait_until(lambda: all(map(Member.serves, chosen)), "the members serve clients", AGREE_S_MAX)
         known: dict[int, int] = {}
         for standing in standings:
             assert standing is not None
