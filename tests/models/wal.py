@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +17,8 @@ FRAME = struct.Struct("<4sIIIQ")  # magic, crc, payload size, entries, offset
 HEADER = struct.Struct("<8sIIQQQQ")  # magic, version, crc, sequence, first index, salt, previous end
 
 
-class SlowEntry(NamedTuple):
+@dataclass(frozen=True)
+class SlowEntry:
     index: int
     term: int
     kind: int
