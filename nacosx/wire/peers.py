@@ -9,8 +9,8 @@
 
 A member dials every address it knows (`peers_link`) and is dialed (`peers_door`); both begin with a handshake (`peers_proof`).
 Measured between two processes on one machine of two cores, a round of heartbeats with everything around it, from a read that
-asks for it until it is served: 80–210 µs, and 90–200 µs of CPU on both sides together, by where the scheduler wakes them (`bench
-raft`; 430 and 640 with all calls left to pycapnp and every member asked).
+asks for it until it is served: 80–210 µs, and 90–200 µs of CPU on both sides together, by where the scheduler wakes them
+(`bench raft`; 430 and 640 with all calls left to pycapnp and every member asked).
 """
 
 from __future__ import annotations
