@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,8 +16,7 @@ FRAME = struct.Struct("<4sIIIQ")  # magic, crc, payload size, entries, offset
 HEADER = struct.Struct("<8sIIQQQQ")  # magic, version, crc, sequence, first index, salt, previous end
 
 
-@dataclass(frozen=True)
-class SlowEntry:
+class SlowEntry(NamedTuple):
     index: int
     term: int
     kind: int
