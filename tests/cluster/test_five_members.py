@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.cluster.members import Cluster
-from tests.cluster.writers import Writers
+from tests.cluster.writers import Writers, check
 
 SEED = 7
 
@@ -33,9 +33,7 @@ def test_two_are_killed_then_two_are_cut_off_then_all_are_killed(tmp_path: Path)
                 member.kill()
             cluster.start()
             writers.progress()
-        cluster.leader()
-        cluster.agree()
-        writers.check(cluster.members)
+        check(cluster, writers)
         cluster.stop()
     finally:
         cluster.close()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.members import Cluster
-from tests.cluster.writers import Writer, Writers
+from tests.cluster.writers import Writer, Writers, check
 from tests.server import wait_until
 
 SEED = 6
@@ -27,12 +27,6 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
         cluster.stop()
     finally:
         cluster.close()
-
-
-def check(cluster: Cluster, writers: Writers) -> None:
-    cluster.leader()
-    cluster.agree()
-    writers.check(cluster.members)
 
 
 def test_all_come_back_at_other_addresses(cluster: Cluster) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.members import Cluster, Member
-from tests.cluster.writers import Writer, Writers
+from tests.cluster.writers import Writer, Writers, check
 from tests.server import wait_until
 from tests.small_disk import small_disk_at
 
@@ -34,12 +34,6 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 @pytest.fixture
 def writers(cluster: Cluster) -> Writers:
     return Writers(cluster.members)
-
-
-def check(cluster: Cluster, writers: Writers) -> None:
-    cluster.leader()
-    cluster.agree()
-    writers.check(cluster.members)
 
 
 def test_kill_9_of_the_leader_and_of_followers(cluster: Cluster, writers: Writers) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.cluster.certificates import Authority
 from tests.cluster.members import Cluster, Member
-from tests.cluster.writers import Writers
+from tests.cluster.writers import Writers, check
 from tests.server import wait_until
 
 SEED = 8
@@ -53,9 +53,7 @@ def test_who_shows_no_certificate_of_the_authority_is_not_let_in(tmp_path: Path)
             stranger.environment = right
             stranger.start()
             writers.progress()
-        cluster.leader()
-        cluster.agree()
-        writers.check(cluster.members)
+        check(cluster, writers)
         cluster.stop()
     finally:
         cluster.close()

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from urllib.parse import urlencode
 
-from tests.cluster.members import Member
+from tests.cluster.members import Cluster, Member
 from tests.server import wait_until
 
 REQUEST_S_MAX = 3.0  # then the member is taken for dead
@@ -135,6 +135,13 @@ class Writers:
                     assert content in possible, f"{data_id} at member {member.number}: {content}, not of {possible}"
                     assert found.setdefault(data_id, content) == content, f"{data_id} is not the same everywhere"
         assert self.acknowledged > 0
+
+
+def check(cluster: Cluster, writers: Writers) -> None:
+    """All members are led by one, hold the same, and every config is what it may be; nobody writes."""
+    cluster.leader()
+    cluster.agree()
+    writers.check(cluster.members)
 
 
 def read(connection: http.client.HTTPConnection, data_id: str) -> str | None:
